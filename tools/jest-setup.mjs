@@ -1,0 +1,2 @@
+// Nest, TypeORM and class-validator read decorator metadata at class definition.
+import 'reflect-metadata';
