@@ -1,0 +1,82 @@
+import pg from 'pg';
+
+const INT8 = pg.types.builtins.INT8;
+
+/** A transaction left open by a frozen process is ended by the server after this long, so that it cannot hold a log's lock for ever. */
+const IDLE_IN_TRANSACTION_MS = 60_000;
+const CONNECT_TIMEOUT_MS = 15_000;
+const KEEPALIVE_DELAY_MS = 10_000;
+
+/**
+ * int8 arrives as a number. A value that a number cannot hold exactly fails the query with a RangeError instead of
+ * arriving changed: select such a column as text. `sum()` over int8 is numeric and arrives as text, as ever: cast it to bigint.
+ */
+export const parseInt8 = (text: string): number => {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value))
+    throw new RangeError(`bigint ${text} is beyond the safe integers: select it as text`);
+  return value;
+};
+
+/** Type parsers of one connection, so that nothing global of the driver is changed. */
+const types: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
+    oid === INT8 && format !== 'binary'
+      ? parseInt8
+      : format === 'binary'
+        ? pg.types.getTypeParser(oid, 'binary')
+        : pg.types.getTypeParser(oid, 'text')) as typeof pg.types.getTypeParser,
+};
+
+export type ConnectionOptions = {
+  readonly url: string;
+  /** Unqualified names resolve here. */
+  readonly schema?: string;
+  /** The role whose rights the connection has; the login of `url` must be a member of it. */
+  readonly role?: string;
+  /** Shows in `pg_stat_activity`. */
+  readonly applicationName: string;
+};
+
+const NAME = /^[a-z_][a-z0-9_]{0,62}$/;
+
+/** @throws RangeError for a name that would need quoting; schemas and roles come from code, never from input. */
+export const assertName = (name: string): string => {
+  if (!NAME.test(name)) throw new RangeError(`not a plain PostgreSQL name: ${JSON.stringify(name)}`);
+  return name;
+};
+
+/** What every connection of Vafa to PostgreSQL is made with. */
+export const connectionConfig = (options: ConnectionOptions): pg.ClientConfig => {
+  const settings = [
+    `idle_in_transaction_session_timeout=${IDLE_IN_TRANSACTION_MS}`,
+    'tcp_keepalives_idle=30',
+    'tcp_keepalives_interval=10',
+    'tcp_keepalives_count=3',
+    // Compiling a page's statement costs more than running it.
+    'jit=off',
+    'TimeZone=UTC',
+    ...(options.schema === undefined ? [] : [`search_path=${assertName(options.schema)}`]),
+    ...(options.role === undefined ? [] : [`role=${assertName(options.role)}`]),
+  ];
+  return {
+    connectionString: options.url,
+    application_name: options.applicationName,
+    options: settings.map((setting) => `-c ${setting}`).join(' '),
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEPALIVE_DELAY_MS,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    types,
+  };
+};
+
+/**
+ * Opens one connection outside any pool. An error on it while it is idle ends it without ending the process;
+ * whoever needs to know listens to `error` or `end`.
+ */
+export const connectClient = async (options: ConnectionOptions): Promise<pg.Client> => {
+  const client = new pg.Client(connectionConfig(options));
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+};

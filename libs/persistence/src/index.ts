@@ -1,0 +1,7 @@
+export { assertName, connectClient, parseInt8, type ConnectionOptions } from './connection.js';
+export { copyCell, copyLine, copyRows, copyStatement, quoteName } from './copy.js';
+export { Database, type DatabaseOptions, type Querier } from './database.js';
+export { ANALYST_ROLE, ANALYTICS_SCHEMA, migrate, type MigrateOptions, type MigrationSet } from './migrate.js';
+export { OrderedLog, type OrderedLogOptions, type ReadLog } from './ordered-log.js';
+export { isTransient } from './transient.js';
+export type { CopyCell, CopyColumns, UnitOfWork } from './unit-of-work.js';
