@@ -1,0 +1,15 @@
+export * from './commerce-schemas.js';
+export * from './content-hash.js';
+export { type ContractError } from './contract-errors.js';
+export * from './decode.js';
+export * from './events.js';
+export * from './instants.js';
+export type { Infer, JsonSchema } from './json-schema.js';
+export * from './limits.js';
+export * from './loyalty-schemas.js';
+export * from './money.js';
+export * from './outgoing.js';
+export * from './references.js';
+export { type Attributes } from './schema-parts.js';
+export * from './topics.js';
+export * from './validate.js';

@@ -1,0 +1,105 @@
+import type { Infer, JsonSchema } from './json-schema.js';
+import { EXTERNAL_ID_LENGTH_MAX, SOURCE_LENGTH_MAX } from './limits.js';
+import { instant, naturalId, SAFE_INTEGER_MAX, text, uuid, uuidOrNull } from './schema-parts.js';
+
+// Public events grow by additive change: these schemas admit members that they do not name, and so must every consumer.
+
+/** `data` of `loyalty.member.enrolled`. */
+export const memberEnrolledData = {
+  type: 'object',
+  title: 'Member enrolled',
+  description: 'Somebody became a member. Purchases that waited for one of these references are taken up.',
+  required: ['memberId', 'externalId', 'card', 'enrolledAt', 'source'],
+  properties: {
+    memberId: uuid('The member.'),
+    externalId: {
+      type: ['string', 'null'],
+      maxLength: EXTERNAL_ID_LENGTH_MAX,
+      description: "The shop's own id of the member, opaque, as in `external:<id>`.",
+    },
+    card: {
+      type: ['string', 'null'],
+      pattern: '^[0-9]{8,19}$',
+      description: 'The number of the card that this club issued, as in `card:<number>`.',
+    },
+    enrolledAt: instant('When the member joined.'),
+    source: { type: ['string', 'null'], maxLength: SOURCE_LENGTH_MAX, description: 'Where the member was enrolled.' },
+  },
+} as const satisfies JsonSchema;
+
+export const PURCHASE_STATUSES = ['taken', 'waiting', 'anonymous', 'conflict', 'quarantined', 'refused'] as const;
+
+/** `data` of `loyalty.purchase.accepted`, `.waiting` and `.refused`. */
+export const purchaseOutcomeData = {
+  type: 'object',
+  title: 'Outcome of a purchase',
+  description: 'What became of a purchase: as much as a caller of HTTP learns.',
+  required: ['source', 'purchaseId', 'status', 'memberId', 'points', 'transactionId', 'reason'],
+  properties: {
+    source: text(SOURCE_LENGTH_MAX, 'The source of the purchase.'),
+    purchaseId: naturalId('The id of the purchase within its source.'),
+    status: {
+      type: 'string',
+      enum: PURCHASE_STATUSES,
+      description: 'accepted: taken or anonymous; waiting: waiting; refused: conflict, quarantined or refused.',
+    },
+    memberId: uuidOrNull('The member, where one is known.'),
+    points: {
+      type: 'integer',
+      minimum: -SAFE_INTEGER_MAX,
+      maximum: SAFE_INTEGER_MAX,
+      description: 'Points that the purchase earned.',
+    },
+    transactionId: {
+      type: ['string', 'null'],
+      maxLength: 128,
+      description: 'The transaction in the ledger, where there is one.',
+    },
+    reason: {
+      type: ['string', 'null'],
+      maxLength: 256,
+      description: 'Why it waits or was refused: a code such as `content-conflict`.',
+    },
+  },
+} as const satisfies JsonSchema;
+
+/** `data` of `loyalty.points.earned`. */
+export const pointsEarnedData = {
+  type: 'object',
+  title: 'Points earned',
+  description: 'Points were added to an account.',
+  required: [
+    'memberId',
+    'accountId',
+    'transactionId',
+    'amount',
+    'occurredAt',
+    'effectiveAt',
+    'source',
+    'purchaseId',
+    'balance',
+  ],
+  properties: {
+    memberId: uuid('The member who earned them.'),
+    accountId: uuid('The account that holds them.'),
+    transactionId: { type: 'string', minLength: 1, maxLength: 128, description: 'The transaction in the ledger.' },
+    amount: { type: 'integer', minimum: 0, maximum: SAFE_INTEGER_MAX, description: 'Points earned.' },
+    occurredAt: instant('When the purchase happened.'),
+    effectiveAt: instant(
+      "When it took effect in the account's own order; never before what the account lived through already.",
+    ),
+    source: { type: ['string', 'null'], maxLength: SOURCE_LENGTH_MAX, description: 'The source of the purchase.' },
+    purchaseId: { type: ['string', 'null'], maxLength: 128, description: 'The purchase.' },
+    balance: {
+      type: 'integer',
+      minimum: -SAFE_INTEGER_MAX,
+      maximum: SAFE_INTEGER_MAX,
+      description: "The account's balance right after: available + held − debt.",
+    },
+  },
+} as const satisfies JsonSchema;
+
+export type PurchaseStatus = (typeof PURCHASE_STATUSES)[number];
+export type MemberEnrolledData = Infer<typeof memberEnrolledData>;
+export type PurchaseOutcomeData = Infer<typeof purchaseOutcomeData>;
+export type PointsEarnedData = Infer<typeof pointsEarnedData>;
