@@ -5,3 +5,10 @@ export { ANALYST_ROLE, ANALYTICS_SCHEMA, migrate, type MigrateOptions, type Migr
 export { OrderedLog, type OrderedLogOptions, type ReadLog } from './ordered-log.js';
 export { isTransient } from './transient.js';
 export type { CopyCell, CopyColumns, UnitOfWork } from './unit-of-work.js';
+export {
+  startEmbeddedPostgres,
+  type EmbeddedPostgres,
+  type EmbeddedPostgresOptions,
+} from './embedded/embedded-postgres.js';
+export { freePort } from './embedded/free-port.js';
+export { fileProblem, StartupError } from './embedded/startup-error.js';
