@@ -1,6 +1,7 @@
 import type { Infer, JsonSchema } from './json-schema.js';
 import { LINES_MAX } from './limits.js';
 import {
+  ACTIVITY_PATTERN,
   attributes,
   currency,
   identifier,
@@ -143,7 +144,7 @@ export const activityData = {
       type: 'string',
       minLength: 1,
       maxLength: 64,
-      pattern: '^[a-z][a-z0-9-]*(?:\\.[a-z][a-z0-9-]*)*$',
+      pattern: ACTIVITY_PATTERN,
       description: 'A name that the programme registers, such as "review.written".',
     },
     member,

@@ -1,7 +1,15 @@
 import { activityData, purchaseData, returnData } from './commerce-schemas.js';
 import { EVENT_ID_LENGTH_MAX, ENVELOPE_PROPERTIES_MAX } from './limits.js';
 import { memberEnrolledData, pointsEarnedData, purchaseOutcomeData } from './loyalty-schemas.js';
-import { EXTENSION_NAME_PATTERN, httpMember, identifier, instant, source, text } from './schema-parts.js';
+import {
+  DATA_CONTENT_TYPE_PATTERN,
+  EXTENSION_NAME_PATTERN,
+  httpMember,
+  identifier,
+  instant,
+  source,
+  text,
+} from './schema-parts.js';
 import type { Infer, JsonSchema } from './json-schema.js';
 import type { TopicName } from './topics.js';
 
@@ -120,7 +128,11 @@ export function dataSchema(type: EventType, door: Door = 'topic'): JsonSchema {
 export type Door = 'topic' | 'http';
 
 /** The JSON Schema of a whole event in structured form. */
-export function eventSchema(type: EventType, door: Door = 'topic'): JsonSchema {
+export function eventSchema(
+  type: EventType,
+  door: Door = 'topic',
+  data: JsonSchema = dataSchema(type, door),
+): JsonSchema {
   const outbound = CONTRACTS[type].direction === 'out';
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
@@ -149,7 +161,7 @@ export function eventSchema(type: EventType, door: Door = 'topic'): JsonSchema {
         maxLength: 512,
         description: `Where it begins with urn:vafa:schema: it must be ${schemaId(type)}.`,
       },
-      data: dataSchema(type, door),
+      data,
       ...(outbound
         ? {
             sequence: {
@@ -168,5 +180,3 @@ export function eventSchema(type: EventType, door: Door = 'topic'): JsonSchema {
     },
   };
 }
-
-export const DATA_CONTENT_TYPE_PATTERN = '^[Aa][Pp][Pp][Ll][Ii][Cc][Aa][Tt][Ii][Oo][Nn]/[Jj][Ss][Oo][Nn](?:\\s*;.*)?$';

@@ -1,6 +1,6 @@
 import type { Infer, JsonSchema } from './json-schema.js';
 import { EXTERNAL_ID_LENGTH_MAX, SOURCE_LENGTH_MAX } from './limits.js';
-import { instant, naturalId, SAFE_INTEGER_MAX, text, uuid, uuidOrNull } from './schema-parts.js';
+import { CARD_PATTERN, instant, naturalId, SAFE_INTEGER_MAX, text, uuid, uuidOrNull } from './schema-parts.js';
 
 // Public events grow by additive change: these schemas admit members that they do not name, and so must every consumer.
 
@@ -19,7 +19,7 @@ export const memberEnrolledData = {
     },
     card: {
       type: ['string', 'null'],
-      pattern: '^[0-9]{8,19}$',
+      pattern: CARD_PATTERN,
       description: 'The number of the card that this club issued, as in `card:<number>`.',
     },
     enrolledAt: instant('When the member joined.'),

@@ -18,7 +18,9 @@ const IDENTIFIER_PATTERN = '^[^\\p{Cc}\\p{Cs}\\p{Z}](?:[^\\p{Cc}\\p{Cs}]*[^\\p{C
 const DECIMAL_PATTERN = '^(?:0|[1-9][0-9]{0,14})(?:\\.[0-9]{1,6})?$';
 const SOURCE_PATTERN = '^[!-~]+$';
 const ATTRIBUTE_NAME_PATTERN = '^[A-Za-z][A-Za-z0-9_.-]{0,63}$';
-const ACTIVITY_PATTERN = '^[a-z][a-z0-9-]*(?:\\.[a-z][a-z0-9-]*)*$';
+export const ACTIVITY_PATTERN = '^[a-z][a-z0-9-]*(?:\\.[a-z][a-z0-9-]*)*$';
+export const CARD_PATTERN = '^[0-9]{8,19}$';
+export const DATA_CONTENT_TYPE_PATTERN = '^[Aa][Pp][Pp][Ll][Ii][Cc][Aa][Tt][Ii][Oo][Nn]/[Jj][Ss][Oo][Nn](?:\\s*;.*)?$';
 const UUID_PATTERN = '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$';
 export const EXTENSION_NAME_PATTERN = '^[a-z0-9]{1,64}$';
 
@@ -31,6 +33,8 @@ export const PATTERNS_IN_WORDS: ReadonlyMap<string, string> = new Map([
   [ATTRIBUTE_NAME_PATTERN, 'a name of up to 64 letters, digits, "_", "-" and ".", beginning with a letter'],
   [ACTIVITY_PATTERN, 'a name such as "review.written": lower case, with dots between its parts'],
   [UUID_PATTERN, 'a uuid in lower case'],
+  [CARD_PATTERN, 'a card number of 8 to 19 digits'],
+  [DATA_CONTENT_TYPE_PATTERN, 'application/json'],
   [EXTENSION_NAME_PATTERN, 'a name of a CloudEvents attribute: lower-case letters and digits'],
   [MEMBER_REFERENCE_PATTERN, 'member:<id>, card:<number> or external:<id>'],
   [HTTP_MEMBER_REFERENCE_PATTERN, 'member:<id>, card:<number>, external:<id>, phone:<E.164> or email:<address>'],

@@ -46,13 +46,15 @@ function validators(type: EventType, door: Door): Compiled {
   const key = `${effective} ${type}`;
   const known = compiled.get(key);
   if (known !== undefined) return known;
-  const data = ajv.compile(dataSchema(type, effective));
-  const fresh = { event: ajv.compile(eventSchema(type, effective)), data };
+  // The event refers to its data rather than repeating it, so that a big schema is compiled once and not twice.
+  const id = `${effective}:${type}`;
+  const data = ajv.compile({ ...dataSchema(type, effective), $id: id });
+  const fresh = { event: ajv.compile(eventSchema(type, effective, { $ref: id })), data };
   compiled.set(key, fresh);
   return fresh;
 }
 
-/** Compiles every validator now, for a process that would rather wait at its start than at its first event (some 50 ms). */
+/** Compiles every validator now, for a process that would rather wait at its start than at its first event (some 100 ms). */
 export function compileValidators(): void {
   for (const type of EVENT_TYPES) for (const door of ['topic', 'http'] as const) validators(type, door);
 }
