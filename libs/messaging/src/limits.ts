@@ -42,7 +42,10 @@ const assertMessage = (message: Message, index: number): void => {
 const assertKey = (key: string, index: number): void => {
   // A UTF-16 unit is at most 3 bytes of UTF-8, so that short keys need no counting.
   const bytes = key.length * 3 <= KEY_BYTES_MAX ? 0 : Buffer.byteLength(key);
-  assert(bytes <= KEY_BYTES_MAX, () => `message ${index} has a key of ${bytes} bytes, at most ${KEY_BYTES_MAX} are taken`);
+  assert(
+    bytes <= KEY_BYTES_MAX,
+    () => `message ${index} has a key of ${bytes} bytes, at most ${KEY_BYTES_MAX} are taken`,
+  );
   assert(!key.includes('\0'), () => `message ${index} has a key with the character NUL, which no text column holds`);
 };
 

@@ -1,2 +1,5 @@
 export { createTestDatabase, type TestDatabase } from './test-database.js';
 export { withTestDatabase } from './with-test-database.js';
+export { deferred, eventually, type Deferred } from './eventually.js';
+export { memoryTransaction } from './memory-transaction.js';
+export { messageBusContract, type MessageBusHarness } from './message-bus-contract.js';

@@ -155,11 +155,7 @@ class Group implements PartitionLog {
     await Promise.all([...this.members].map((member) => this.leave(member)));
   }
 
-  async read(
-    topic: string,
-    after: ReadonlyMap<number, number>,
-    limit: number,
-  ): Promise<readonly ReceivedMessage[]> {
+  async read(topic: string, after: ReadonlyMap<number, number>, limit: number): Promise<readonly ReceivedMessage[]> {
     const page: ReceivedMessage[] = [];
     const entries = this.retained(topic);
     for (let at = firstAfter(entries, Math.min(...after.values())); at < entries.length && page.length < limit; at++) {
@@ -226,4 +222,3 @@ const firstAfter = (entries: readonly Entry[], position: number): number => {
   }
   return low;
 };
-
