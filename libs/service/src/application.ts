@@ -1,0 +1,79 @@
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { DynamicModule } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { accessHook } from './auth/access.js';
+import type { ServiceContext } from './definition.js';
+import { BODY_BYTES_MAX, registerBodies } from './http/bodies.js';
+import { ProblemFilter } from './http/problem-filter.js';
+import { RouteTable } from './http/route-table.js';
+import { FieldsPipe } from './http/validation.js';
+import { nestLogger } from './nest-logger.js';
+import { registerOperations } from './operations.js';
+
+const PATH_PARAMETER_LENGTH_MAX = 512;
+
+/** What the HTTP side of a service needs. */
+export type HttpParts = Pick<ServiceContext<unknown>, 'verifier' | 'logger' | 'metrics' | 'health'>;
+
+export type Application = {
+  readonly app: NestFastifyApplication;
+  readonly fastify: FastifyInstance;
+  readonly routes: RouteTable;
+};
+
+/** A Nest application on Fastify with our doors: access, bodies, validation, problems, health and metrics. Not yet initialised. */
+export const createApplication = async (module: DynamicModule, parts: HttpParts): Promise<Application> => {
+  const routes = new RouteTable();
+  const filter = new ProblemFilter(parts.logger, routes);
+  const adapter = createAdapter(filter);
+  const fastify = adapter.getInstance() as unknown as FastifyInstance;
+  routes.watch(fastify);
+  prepareFastify(fastify, parts);
+  const app = await NestFactory.create<NestFastifyApplication>(module, adapter, {
+    logger: nestLogger(parts.logger),
+    bodyParser: false,
+    abortOnError: false,
+  });
+  app.useGlobalFilters(filter);
+  app.useGlobalPipes(new FieldsPipe());
+  return { app, fastify, routes };
+};
+
+const createAdapter = (filter: ProblemFilter): FastifyAdapter => {
+  const prefix = randomBytes(6).toString('base64url');
+  let count = 0;
+  return new FastifyAdapter({
+    logger: false,
+    bodyLimit: BODY_BYTES_MAX,
+    // No Nest middleware is used, and every request would pay for its absence.
+    skipMiddie: true,
+    routerOptions: { maxParamLength: PATH_PARAMETER_LENGTH_MAX, ignoreTrailingSlash: true },
+    genReqId: (request: IncomingMessage) =>
+      requestId(request.headers['x-request-id']) ?? `${prefix}${(count++).toString(36)}`,
+    frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) =>
+      filter.answer(error, request, reply),
+  });
+};
+
+/** A caller's own request id, if it is fit for logs. */
+const requestId = (given: string | string[] | undefined): string | null =>
+  typeof given === 'string' && /^[\w.:-]{1,64}$/.test(given) ? given : null;
+
+const prepareFastify = (fastify: FastifyInstance, parts: HttpParts): void => {
+  fastify.decorateRequest('principal', null);
+  fastify.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-request-id', request.id);
+    done();
+  });
+  fastify.addHook('onRequest', accessHook(parts.verifier, parts.logger));
+  registerBodies(fastify);
+  fastify.addHook('onResponse', (request, reply, done) => {
+    const route = request.routeOptions.url ?? 'unknown';
+    parts.metrics.observeRequest(request.method, route, reply.statusCode, reply.elapsedTime / 1_000);
+    done();
+  });
+  registerOperations(fastify, parts);
+};

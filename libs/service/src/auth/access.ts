@@ -1,0 +1,78 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify';
+import { PROBLEMS, ProblemException } from '../http/problems.js';
+import { routeConfig } from '../http/route-config.js';
+import type { Logger } from '../logger.js';
+import { allows, reaches, type PermissionName, type Principal } from './permissions.js';
+import { unauthenticated, type TokenVerifier } from './verifier.js';
+
+/** Who may call a route: everybody, or who has the permission. A route that says neither answers 403 to everybody. */
+export type Access = 'public' | PermissionName;
+
+/** Says what a route needs, in the words of the permission matrix: `@Permission('purchases:write')`. */
+export const Permission = (permission: PermissionName): MethodDecorator => routeConfig({ access: permission });
+
+/** Opens a route to callers without a token. */
+export const Public = (): MethodDecorator => routeConfig({ access: 'public' });
+
+/** The caller, as a parameter of a route that is not public. */
+export const CurrentPrincipal = createParamDecorator((_data: unknown, context: ExecutionContext): Principal => {
+  const { principal } = context.switchToHttp().getRequest<FastifyRequest>();
+  if (!principal) throw unauthenticated('A bearer token is needed.');
+  return principal;
+});
+
+/**
+ * The check on the object, besides the one on the route: a member gets 403 for any member but himself, whether
+ * the other exists or not.
+ */
+export const ensureReaches = (principal: Principal, memberId: string): void => {
+  if (!reaches(principal, memberId)) throw new ProblemException(PROBLEMS.forbidden);
+};
+
+type RequestHook = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => void;
+
+/** Lets a request in or not, before its body is read. Synchronous for a token seen before. */
+export const accessHook = (verifier: TokenVerifier, logger: Logger): RequestHook => {
+  const undeclared = new Set<string>();
+  return (request, _reply, done) => {
+    const { access, url } = routeOf(request);
+    if (request.is404 || access === 'public') return done();
+    if (access === undefined) {
+      if (!undeclared.has(url)) logger.error({ route: url }, 'route without a declared permission');
+      undeclared.add(url);
+      return done(new ProblemException(PROBLEMS.forbidden));
+    }
+    const token = bearerToken(request.headers.authorization);
+    if (token === null) return done(missingToken());
+    const known = verifier.remembered(token);
+    if (known) return done(admit(request, known, access));
+    verifier.verify(token).then(
+      (principal) => done(admit(request, principal, access)),
+      (error: unknown) => done(error as Error),
+    );
+  };
+};
+
+const routeOf = (request: FastifyRequest): { access: Access | undefined; url: string } => {
+  const { config, url } = request.routeOptions;
+  return { access: config.access, url: url ?? '' };
+};
+
+const bearerToken = (header: string | undefined): string | null => {
+  const match = header === undefined ? null : /^Bearer +([\w.~+/=-]+)$/i.exec(header);
+  return match?.[1] ?? null;
+};
+
+const missingToken = (): ProblemException =>
+  new ProblemException(PROBLEMS.unauthenticated, {
+    detail: 'A bearer token is needed.',
+    headers: { 'www-authenticate': 'Bearer realm="vafa"' },
+  });
+
+const admit = (request: FastifyRequest, principal: Principal, permission: PermissionName): Error | undefined => {
+  if (!allows(principal.role, permission))
+    return new ProblemException(PROBLEMS.forbidden, { detail: `This needs the permission ${permission}.` });
+  request.principal = principal;
+  return undefined;
+};

@@ -1,0 +1,46 @@
+import { boolean, defineConfig, integer, oneOf, setting, text, url, type ConfigOf } from './config.js';
+
+/** The settings every process has, whatever services run in it. */
+export const commonConfig = defineConfig({
+  environment: setting('VAFA_ENVIRONMENT', oneOf('development', 'production'), {
+    default: 'development',
+    description: 'production refuses to mint tokens with the embedded key and to move the clock',
+  }),
+  host: setting('VAFA_HOST', text({ maxLength: 255 }), {
+    default: '127.0.0.1',
+    description: 'address that the HTTP server listens on',
+  }),
+  port: setting('VAFA_PORT', integer({ min: 0, max: 65_535 }), {
+    default: 3_000,
+    description: 'port of the HTTP API; 0 takes any free one',
+  }),
+  dataFolder: setting('VAFA_DATA', text(), {
+    default: '.vafa',
+    description: 'folder of the embedded database, its keys and the running state',
+  }),
+  logLevel: setting('VAFA_LOG_LEVEL', oneOf('debug', 'info', 'warn', 'error'), {
+    default: 'info',
+    description: 'the least important lines that are logged',
+  }),
+});
+
+export type CommonConfig = ConfigOf<typeof commonConfig>;
+
+/** What a service that runs as a process of its own needs besides: its database is not embedded. */
+export const serviceConfig = defineConfig({
+  databaseUrl: setting('VAFA_DATABASE_URL', url('postgresql', 'postgres'), {
+    default: null,
+    secret: true,
+    description: 'the PostgreSQL database; without it npm start runs an embedded one',
+  }),
+  databasePoolSize: setting('VAFA_DATABASE_POOL_SIZE', integer({ min: 2, max: 200 }), {
+    default: 10,
+    description: 'connections to PostgreSQL that each service keeps at most',
+  }),
+  migrate: setting('VAFA_MIGRATE', boolean(), {
+    default: false,
+    description: 'whether a service on its own brings its tables up to date before it starts',
+  }),
+});
+
+export type ServiceConfig = ConfigOf<typeof serviceConfig>;
