@@ -8,14 +8,26 @@ export type Revision = number;
 export const NO_STREAM: Revision = -1;
 
 /** Limits every adapter keeps, checked before anything is sent. */
+export const STREAM_ID_CHARACTERS_MAX = 200;
+export const EVENT_TYPE_CHARACTERS_MAX = 200;
+/** Data and metadata of one event together. */
 export const EVENT_BYTES_MAX = 512 * 1024;
 export const EVENTS_PER_APPEND_MAX = 500;
+/** All events of one call together; EventStoreDB takes 1 MiB with its own framing. */
+export const APPEND_BYTES_MAX = 960 * 1024;
 export const STREAMS_PER_LOAD_MAX = 5_000;
 export const PAGE_SIZE_MAX = 5_000;
 
-/** An event to append. `data` and `metadata` are JSON text, stored to the letter, so that what is hashed is what is stored. */
+/**
+ * An event to append. `data` and `metadata` are JSON text, stored to the letter, so that what is hashed is what is stored.
+ * The store itself keeps no chain of hashes: whoever wants one puts the previous event's hash into the metadata when deciding,
+ * where the stream's order is known.
+ */
 export type NewEvent = {
-  /** A uuid, unique within its stream and derived from the input, so that a repeat is recognised. */
+  /**
+   * A uuid in lower case, derived from the input, so that a repeat is recognised. Unique within its stream by the caller's care: adapters look
+   * for a repeat only where the append says that its events would stand.
+   */
   readonly id: string;
   readonly type: string;
   readonly data: string;
@@ -26,17 +38,26 @@ export type StoredEvent = NewEvent & {
   readonly streamId: string;
   readonly revision: Revision;
   readonly position: Position;
-  /** When the store took it: canonical UTC with microseconds at most. */
+  /** When the store took it: canonical UTC with microseconds at most. Never goes back along the log of the postgres adapter. */
   readonly recordedAt: string;
 };
 
 /**
- * What became of one append. A conflict is a value: someone else wrote first. `repeated` says that the very same ids stood
- * there already, from this revision on, which is one's own earlier success.
+ * What became of one append. `revision` is that of its last event, the next append's `expected`. A conflict is a value: someone else wrote
+ * first, or the stream is not yet that long. `repeated` says that the very same ids stood there already, one after another right behind
+ * `expected`, which is one's own earlier success; ids alone count, not data.
  */
 export type AppendOutcome =
   | { readonly status: 'appended'; readonly revision: Revision; readonly repeated: boolean }
   | { readonly status: 'conflict'; readonly actual: Revision };
+
+/** The append may or may not stand: ask again with the same ids and the same expected revision. */
+export class AppendOutcomeUnknownError extends Error {
+  override readonly name = 'AppendOutcomeUnknownError';
+  constructor(streamId: string, options: { cause: unknown }) {
+    super(`the connection broke while appending to ${streamId}: the outcome is unknown`, options);
+  }
+}
 
 /** A page of the whole log, in commit order. */
 export type LogPage = {
@@ -55,7 +76,7 @@ export interface EventStore {
   /**
    * Appends atomically: all events or none. There is no default for `expected`; a gap (an expected revision beyond the head)
    * is a conflict like any other. Many appends may be in flight; each gets its own outcome, and one conflict does not roll back others.
-   * @throws RangeError for a call outside the limits, before anything is sent; an error where the outcome is unknown (then ask again with the same ids).
+   * @throws RangeError for a call outside the limits, before anything is sent; `AppendOutcomeUnknownError` where the connection broke.
    */
   append(streamId: string, expected: Revision, events: readonly NewEvent[]): Promise<AppendOutcome>;
 

@@ -64,6 +64,12 @@ export class Database implements Querier {
     return result.rows as Row[];
   }
 
+  /** The same with each row as an array in the order of the columns, which is cheaper for big pages. */
+  async rows<Row extends readonly unknown[]>(sql: string, parameters: readonly unknown[] = []): Promise<Row[]> {
+    const result = await this.pool.query({ text: sql, values: [...parameters], rowMode: 'array' });
+    return result.rows as unknown[] as Row[];
+  }
+
   /**
    * Runs `work` in one transaction on one connection and commits, or rolls back where it throws. Inside, use only what `work` is given.
    * @throws what `work` threw; or the commit's own error, after which the outcome is unknown where `isTransient` says so.

@@ -1,3 +1,10 @@
+export {
+  anEvent,
+  eventStoreContract,
+  eventStoreFaultContract,
+  type EventStoreHarness,
+  type FaultyEventStoreHarness,
+} from './event-store-contract.js';
 export { createTestDatabase, type TestDatabase } from './test-database.js';
 export { withTestDatabase } from './with-test-database.js';
 export { deferred, eventually, type Deferred } from './eventually.js';
