@@ -11,12 +11,12 @@ const POLL_MAX_MS = 250;
 const REDELIVERY_MIN_MS = 100;
 const REDELIVERY_MAX_MS = 5_000;
 
-/** What a consumer needs of a log in partitions. Offsets are numbers that grow within a partition. */
+/** What a consumer needs of a log in partitions that share one order: its offsets are numbers that grow over all partitions of a topic. */
 export interface PartitionLog {
-  /** Up to `limit` messages of these partitions, each after its own offset, every partition in its order. */
+  /** The first `limit` messages of these partitions in the log's order, each after the offset of its partition. */
   read(topic: string, after: ReadonlyMap<number, number>, limit: number): Promise<readonly ReceivedMessage[]>;
-  /** Keeps the offsets of the last messages taken. Rejects where the partitions are no longer this consumer's. */
-  commit(topic: string, offsets: ReadonlyMap<number, number>): Promise<void>;
+  /** Keeps up to where the partitions are taken. Rejects where they are no longer this consumer's. */
+  commit(topic: string, partitions: readonly number[], offset: number): Promise<void>;
 }
 
 export type ConsumerOptions = BusSubscribeOptions & {
@@ -160,10 +160,9 @@ class Lane {
     const after = new Map([...claims.values()].map((claim) => [claim.partition, claim.cursor]));
     const { log, pageSize } = this.consumer.options;
     const messages = await log.read(this.topic, after, pageSize);
-    for (const [partition, offset] of lastOffsets(messages)) {
-      const claim = claims.get(partition);
-      if (claim !== undefined) claim.cursor = offset;
-    }
+    const last = Number(messages.at(-1)?.offset ?? 0);
+    // Also for a partition without a message in this page: up to here there is none.
+    for (const claim of claims.values()) claim.cursor = Math.max(claim.cursor, last);
     return { messages, claims };
   }
 
@@ -171,9 +170,9 @@ class Lane {
   private async deliver(page: Page): Promise<void> {
     const { signal } = this.consumer;
     for (let milliseconds = REDELIVERY_MIN_MS; ; milliseconds = Math.min(milliseconds * 2, REDELIVERY_MAX_MS)) {
-      const messages = this.stillOurs(page);
-      if (messages.length === 0) return;
-      const attempt = this.attempt(messages);
+      const ours = this.stillOurs(page);
+      if (ours.messages.length === 0) return;
+      const attempt = this.attempt(ours);
       this.underWay = attempt.catch(() => undefined);
       if (await attempt) return;
       await pause(milliseconds, signal);
@@ -181,13 +180,13 @@ class Lane {
     }
   }
 
-  private stillOurs(page: Page): readonly ReceivedMessage[] {
-    const all = [...page.claims].every(([partition, claim]) => this.claims.get(partition) === claim);
-    if (all) return page.messages;
-    return page.messages.filter(({ partition }) => this.claims.get(partition) === page.claims.get(partition));
+  private stillOurs({ messages, claims }: Page): Page {
+    const ours = new Map([...claims].filter(([partition, claim]) => this.claims.get(partition) === claim));
+    if (ours.size === claims.size) return { messages, claims };
+    return { messages: messages.filter(({ partition }) => ours.has(partition)), claims: ours };
   }
 
-  private async attempt(messages: readonly ReceivedMessage[]): Promise<boolean> {
+  private async attempt({ messages, claims }: Page): Promise<boolean> {
     const { handler, onError, log } = this.consumer.options;
     try {
       await handler(this.batch(messages));
@@ -195,7 +194,9 @@ class Lane {
       onError(error);
       return false;
     }
-    if (!this.consumer.isStale()) await log.commit(this.topic, lastOffsets(messages));
+    const last = messages.at(-1);
+    if (last === undefined || this.consumer.isStale()) return true;
+    await log.commit(this.topic, [...claims.keys()], Number(last.offset));
     return true;
   }
 
@@ -212,9 +213,3 @@ class Lane {
     };
   }
 }
-
-const lastOffsets = (messages: readonly ReceivedMessage[]): Map<number, number> => {
-  const offsets = new Map<number, number>();
-  for (const { partition, offset } of messages) offsets.set(partition, Number(offset));
-  return offsets;
-};

@@ -38,7 +38,6 @@ export const messageBusContract = (
   start: () => Promise<MessageBusHarness>,
   options: { readonly crashes: boolean },
 ): void => {
-  const itWhereItCrashes = options.crashes ? it : it.skip;
   describe(`${name} as a message bus`, () => {
     let harness: MessageBusHarness;
     let bus: MessageBus;
@@ -304,7 +303,9 @@ export const messageBusContract = (
         expect(new Set([...one, ...two]).size).toBe(100);
       });
 
-      itWhereItCrashes('knows a batch as stale once its partitions are lost, and begins again by itself', async () => {
+      if (!options.crashes) return;
+
+      it('knows a batch as stale once its partitions are lost, and begins again by itself', async () => {
         const stale = deferred();
         const again: unknown[] = [];
         let calls = 0;
@@ -319,7 +320,7 @@ export const messageBusContract = (
         await eventually(() => expect(again).toEqual([1]));
       });
 
-      itWhereItCrashes('lets the others take over when one dies', async () => {
+      it('lets the others take over when one dies', async () => {
         const hung = deferred();
         const stuck = deferred();
         await subscribe('g', async () => {

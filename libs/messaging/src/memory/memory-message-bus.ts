@@ -166,8 +166,8 @@ class Group implements PartitionLog {
     return page;
   }
 
-  async commit(topic: string, offsets: ReadonlyMap<number, number>): Promise<void> {
-    for (const [partition, offset] of offsets) this.offsets.set(`${topic}/${partition}`, offset);
+  async commit(topic: string, partitions: readonly number[], offset: number): Promise<void> {
+    for (const partition of partitions) this.offsets.set(`${topic}/${partition}`, offset);
   }
 
   private async leave(consumer: Consumer): Promise<void> {
