@@ -21,6 +21,7 @@ export { JSON_DEPTH_MAX, escapePointer, parseJson } from './http/json.js';
 export { PROBLEMS, PROBLEM_TYPE, ProblemException, defineProblems, problemBody, problemType } from './http/problems.js';
 export type { FieldError, Language, ProblemKind, ProblemMore } from './http/problems.js';
 export type { Route } from './http/route-table.js';
+export { FieldsPipe, fieldErrors } from './http/validation.js';
 export { createLogger, silentLogger, type LogLevel, type Logger, type LoggerOptions } from './logger.js';
 export { Metrics } from './metrics.js';
 export { editDistance, nearest } from './nearest.js';

@@ -10,7 +10,7 @@ export class Clock1763800000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`
       create table service.clock (
-        only boolean primary key default true check (only),
+        singleton boolean primary key default true check (singleton),
         offset_ms bigint not null check (offset_ms >= 0),
         changed_at timestamptz not null default now()
       )`);
