@@ -1,5 +1,29 @@
 export * from './decider.js';
+export { DeadlinePassedError, DeciderRunner, type DeciderRunnerOptions, type RunOptions } from './decider-runner.js';
+export {
+  EventCodec,
+  UnknownEventError,
+  type DecodedEvent,
+  type DomainEvent,
+  type EventForm,
+  type EventMetadata,
+  type JsonObject,
+  type JsonValue,
+  type Upcaster,
+} from './event-codec.js';
+export { eventIdOf } from './event-id.js';
 export * from './event-store.js';
+export {
+  LogReader,
+  READER_PAGE_SIZE_MAX,
+  type LogReaderOptions,
+  type LogReaderState,
+  type PageApplied,
+  type Projection,
+} from './log-reader.js';
 export { MemoryEventStore, MemoryLog } from './memory/memory-event-store.js';
+export { CheckpointMovedError, createCheckpointTable } from './postgres/checkpoints.js';
 export { eventStoreMigrations } from './postgres/migrations.js';
 export { PostgresEventStore } from './postgres/postgres-event-store.js';
+export { StateCache, type StreamState } from './state-cache.js';
+export type { CommandOutcome, CommittedEvent, StreamCommand } from './stream-work.js';

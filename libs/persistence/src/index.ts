@@ -12,3 +12,4 @@ export {
 } from './embedded/embedded-postgres.js';
 export { freePort } from './embedded/free-port.js';
 export { fileProblem, StartupError } from './embedded/startup-error.js';
+export { acquireSessionLock, type SessionLock } from './session-lock.js';
