@@ -146,6 +146,25 @@ export const defineConfig = <S extends Shape>(shape: S): ConfigDefinition<Values
   return Object.assign(read, { settings });
 };
 
+/** Reads several definitions at once. @throws ConfigError with what is wrong in all of them, each thing once. */
+export const readConfigs = <D extends Readonly<Record<string, ConfigDefinition<unknown>>>>(
+  definitions: D,
+  env: Environment,
+): { readonly [K in keyof D]: ConfigOf<D[K]> } => {
+  const values: Record<string, unknown> = {};
+  const problems = new Map<string, ConfigProblem>();
+  for (const [key, read] of Object.entries(definitions)) {
+    try {
+      values[key] = read(env);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      for (const problem of error.problems) problems.set(problem.name, problem);
+    }
+  }
+  if (problems.size > 0) throw new ConfigError([...problems.values()]);
+  return Object.freeze(values) as { readonly [K in keyof D]: ConfigOf<D[K]> };
+};
+
 const register = (one: Setting<unknown>): void => {
   const earlier = registered.get(one.name);
   if (earlier && earlier !== one) throw new Error(`The setting ${one.name} is declared twice`);

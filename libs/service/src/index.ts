@@ -8,7 +8,8 @@ export { TokenVerifier, unauthenticated, type VerifierOptions } from './auth/ver
 export { ClockRefusal, FixedClock, type Clock } from './clock/clock.js';
 export { DatabaseClock, type DatabaseClockOptions } from './clock/database-clock.js';
 export { SERVICE_ROLE, serviceMigrations } from './clock/migrations.js';
-export { ConfigError, defineConfig, listSettings, registeredSettings, setting, unknownSettings } from './config.js';
+export { ConfigError, defineConfig, listSettings, readConfigs, registeredSettings } from './config.js';
+export { setting, unknownSettings } from './config.js';
 export { boolean, integer, listOf, oneOf, text, url, withoutPassword } from './config.js';
 export type { ConfigDefinition, ConfigOf, ConfigProblem, Environment } from './config.js';
 export type { Parser, Setting, SettingListing } from './config.js';
@@ -22,8 +23,11 @@ export { PROBLEMS, PROBLEM_TYPE, ProblemException, defineProblems, problemBody, 
 export type { FieldError, Language, ProblemKind, ProblemMore } from './http/problems.js';
 export type { Route } from './http/route-table.js';
 export { FieldsPipe, fieldErrors } from './http/validation.js';
+export { Installation, migrateInstallation, migrationSets, type InstallationOptions } from './installation.js';
 export { createLogger, silentLogger, type LogLevel, type Logger, type LoggerOptions } from './logger.js';
 export { Metrics } from './metrics.js';
 export { editDistance, nearest } from './nearest.js';
+export { EXIT, runService } from './run-service.js';
 export { commonConfig, serviceConfig, type CommonConfig, type ServiceConfig } from './settings.js';
 export { startService } from './start-service.js';
+export { stopSignal, type StopSignal } from './stop-signal.js';

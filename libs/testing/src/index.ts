@@ -10,3 +10,7 @@ export { withTestDatabase } from './with-test-database.js';
 export { deferred, eventually, type Deferred } from './eventually.js';
 export { memoryTransaction } from './memory-transaction.js';
 export { messageBusContract, type MessageBusHarness } from './message-bus-contract.js';
+export { deciderSpec, type Expectation, type Given } from './decider-spec.js';
+export { seededIds, type SeededIds } from './seeded-ids.js';
+export { startTestService } from './test-service.js';
+export type { TestAnswer, TestRequest, TestService, TestServiceOptions } from './test-service.js';

@@ -2,7 +2,7 @@ import type { MigrationSet } from '@vafa/persistence';
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /** The role whose rights a service's own role inherits to read and move the clock. */
-export const SERVICE_ROLE = 'service';
+export const SERVICE_ROLE = 'vafa_service';
 
 export class Clock1763800000000 implements MigrationInterface {
   readonly name = 'Clock1763800000000';
@@ -22,7 +22,7 @@ export class Clock1763800000000 implements MigrationInterface {
   }
 }
 
-/** What libs/service keeps in the database, shared by all services: the clock. List `SERVICE_ROLE` in the `inherits` of a service's own set. */
+/** What libs/service keeps in the database, shared by all services: the clock. */
 export const serviceMigrations: MigrationSet = {
   schema: 'service',
   role: SERVICE_ROLE,

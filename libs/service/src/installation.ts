@@ -1,0 +1,165 @@
+import { TOPICS } from '@vafa/contracts';
+import { MemoryEventStore, PostgresEventStore, eventStoreMigrations, type EventStore } from '@vafa/event-sourcing';
+import { MemoryMessageBus, PostgresMessageBus, messagingMigrations, type MessageBus } from '@vafa/messaging';
+import { Database, migrate, type MigrationSet } from '@vafa/persistence';
+import type { TokenVerifier } from './auth/verifier.js';
+import type { Clock } from './clock/clock.js';
+import { DatabaseClock } from './clock/database-clock.js';
+import { serviceMigrations } from './clock/migrations.js';
+import type { ServiceContext, ServiceDefinition } from './definition.js';
+import { Health } from './health.js';
+import type { Logger } from './logger.js';
+import { Metrics } from './metrics.js';
+
+type AnyDefinition = Pick<ServiceDefinition<never>, 'migrations'>;
+
+/** Every migration set of an installation with these services, in the order they are run. */
+export const migrationSets = (definitions: readonly AnyDefinition[]): MigrationSet[] => {
+  const shared = [serviceMigrations, messagingMigrations];
+  const roles = shared.map(({ role }) => role);
+  // A service writes to the bus and reads the clock within its own transactions, and so with its own role.
+  const own = definitions.map(({ migrations }) => ({
+    ...migrations,
+    inherits: [...new Set([...(migrations.inherits ?? []), ...roles])],
+  }));
+  return [...shared, eventStoreMigrations, ...own];
+};
+
+/** Brings the database up to date for these services. One process at a time does it, others wait. */
+export const migrateInstallation = (
+  url: string,
+  definitions: readonly AnyDefinition[],
+  logger: Logger,
+  options: { analystPassword?: string } = {},
+): Promise<void> => migrate(url, migrationSets(definitions), (message) => logger.info(`migrated ${message}`), options);
+
+export type InstallationOptions = {
+  /** The database, already migrated. */
+  readonly url: string;
+  /** Connections that each service keeps at most. */
+  readonly poolSize: number;
+  readonly production: boolean;
+  readonly verifier: TokenVerifier;
+  readonly logger: Logger;
+  /** Store and bus: in PostgreSQL by default, in memory for tests. */
+  readonly adapters?: 'postgres' | 'memory';
+  /** Another clock than the one in the database. */
+  readonly clock?: Clock;
+  /** Whether metrics tell of the process as well: for the first service of a process only. */
+  readonly processMetrics?: boolean;
+};
+
+// The store commits in groups on one connection and reads on others; the bus publishes on one and keeps a few for its consumers.
+const STORE_POOL_SIZE = 4;
+const BUS_POOL_SIZE = 4;
+const CLOCK_POOL_SIZE = 1;
+
+/** What the services of one process share: bus, event store, clock. Opened before them, closed after them. */
+export class Installation {
+  private processMetrics: boolean;
+
+  private constructor(
+    private readonly options: InstallationOptions,
+    private readonly pools: Pools,
+    readonly bus: MessageBus,
+    readonly eventStore: EventStore,
+    readonly clock: Clock,
+  ) {
+    this.processMetrics = options.processMetrics ?? true;
+  }
+
+  /** Connects everything that is shared. @throws where a part cannot be had; nothing is left open then. */
+  static async open(options: InstallationOptions): Promise<Installation> {
+    const pools = new Pools(options.url, options.logger);
+    try {
+      const { bus, eventStore } = await openAdapters(options, pools);
+      await bus.ensureTopics(Object.values(TOPICS));
+      const clock = options.clock ?? (await openClock(options, pools));
+      return new Installation(options, pools, bus, eventStore, clock);
+    } catch (error) {
+      await pools.close();
+      throw error;
+    }
+  }
+
+  /** What `startService` needs for one service: a pool of its own with its own role, and what is shared. */
+  async contextFor<Config>(
+    definition: ServiceDefinition<Config>,
+    config: Config,
+    logger: Logger = this.options.logger.child({ service: definition.name }),
+  ): Promise<ServiceContext<Config>> {
+    const { name, migrations, entities } = definition;
+    const database = await this.pools.open(name, migrations, this.options.poolSize, entities);
+    const metrics = new Metrics(name, { process: this.processMetrics });
+    this.processMetrics = false;
+    const { bus, eventStore, clock } = this;
+    const health = new Health(logger);
+    return { config, database, bus, eventStore, clock, logger, metrics, health, verifier: this.options.verifier };
+  }
+
+  /** Closes bus and store, then the clock, the databases last. To be called once the services are closed. */
+  async close(): Promise<void> {
+    const { logger } = this.options;
+    await closing('bus', () => this.bus.close(), logger);
+    await closing('event store', () => this.eventStore.close(), logger);
+    if (this.clock instanceof DatabaseClock) this.clock.close();
+    await this.pools.close();
+  }
+}
+
+/** The database pools of one process, a part each. */
+class Pools {
+  private readonly opened: Database[] = [];
+
+  constructor(
+    private readonly url: string,
+    private readonly logger: Logger,
+  ) {}
+
+  async open(
+    name: string,
+    { schema, role }: MigrationSet,
+    poolSize: number,
+    entities: readonly (new () => object)[] = [],
+  ): Promise<Database> {
+    const database = await Database.connect({
+      url: this.url,
+      schema,
+      role,
+      poolSize,
+      entities,
+      applicationName: `vafa-${name}`,
+      onError: (err) => this.logger.warn({ err, part: name }, 'a database connection failed'),
+    });
+    this.opened.push(database);
+    return database;
+  }
+
+  async close(): Promise<void> {
+    for (const database of this.opened.splice(0)) await closing('database', () => database.close(), this.logger);
+  }
+}
+
+// One part that does not close must not keep the others open.
+const closing = async (part: string, close: () => Promise<void>, logger: Logger): Promise<void> => {
+  try {
+    await close();
+  } catch (err) {
+    logger.error({ err, part }, 'a part did not close cleanly');
+  }
+};
+
+const openAdapters = async (
+  { adapters = 'postgres', logger }: InstallationOptions,
+  pools: Pools,
+): Promise<{ bus: MessageBus; eventStore: EventStore }> => {
+  const onError = (err: unknown): void => logger.warn({ err, part: 'bus' }, 'a failure that nobody waited for');
+  if (adapters === 'memory') return { bus: new MemoryMessageBus({ onError }), eventStore: new MemoryEventStore() };
+  const bus = new PostgresMessageBus(await pools.open('bus', messagingMigrations, BUS_POOL_SIZE), { onError });
+  return { bus, eventStore: new PostgresEventStore(await pools.open('store', eventStoreMigrations, STORE_POOL_SIZE)) };
+};
+
+const openClock = async ({ production, logger }: InstallationOptions, pools: Pools): Promise<Clock> => {
+  const database = await pools.open('clock', serviceMigrations, CLOCK_POOL_SIZE);
+  return DatabaseClock.open({ database, production, logger });
+};

@@ -1,0 +1,87 @@
+import { join } from 'node:path';
+import { EmbeddedIssuer } from './auth/issuer.js';
+import { TokenVerifier } from './auth/verifier.js';
+import { ConfigError, readConfigs, unknownSettings, type Environment } from './config.js';
+import type { RunningService, ServiceDefinition } from './definition.js';
+import { Installation, migrateInstallation } from './installation.js';
+import { createLogger, type Logger } from './logger.js';
+import { commonConfig, serviceConfig, type CommonConfig, type ServiceConfig } from './settings.js';
+import { stopSignal } from './stop-signal.js';
+import { startService } from './start-service.js';
+
+/** Ends of a process: it stopped as asked, it failed, or it was configured wrongly. */
+export const EXIT = { done: 0, failed: 1, misconfigured: 2 } as const;
+
+type Settings<Config> = {
+  readonly common: CommonConfig;
+  readonly service: ServiceConfig & { readonly databaseUrl: string };
+  readonly own: Config;
+};
+
+/**
+ * Runs one service as a process of its own until SIGTERM or SIGINT, and answers with the exit code. The whole of a `main.ts`:
+ * `process.exitCode = await runService(definition, process.env)`.
+ */
+export const runService = async <Config>(definition: ServiceDefinition<Config>, env: Environment): Promise<number> => {
+  let settings: Settings<Config>;
+  try {
+    settings = readSettings(definition, env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    return EXIT.misconfigured;
+  }
+  const logger = createLogger({ name: definition.name, level: settings.common.logLevel });
+  for (const { name, nearest } of unknownSettings(env))
+    logger.warn({ setting: name, nearest }, 'a variable that is no setting of this service');
+  return serve(definition, settings, logger);
+};
+
+const readSettings = <Config>(definition: ServiceDefinition<Config>, env: Environment): Settings<Config> => {
+  const definitions = { common: commonConfig, service: serviceConfig, own: definition.config };
+  const { common, service, own } = readConfigs(definitions, env);
+  const { databaseUrl } = service;
+  if (databaseUrl === null) {
+    const detail = 'VAFA_DATABASE_URL is not set: a service on its own has no embedded database';
+    throw new ConfigError([{ name: 'VAFA_DATABASE_URL', detail }]);
+  }
+  if (common.environment === 'production') {
+    const detail = 'VAFA_ENVIRONMENT is production, where tokens of the embedded issuer are not trusted';
+    throw new ConfigError([{ name: 'VAFA_ENVIRONMENT', detail }]);
+  }
+  return { common, service: { ...service, databaseUrl }, own: own as Config };
+};
+
+const serve = async <Config>(
+  definition: ServiceDefinition<Config>,
+  { common, service, own }: Settings<Config>,
+  logger: Logger,
+): Promise<number> => {
+  const stop = stopSignal();
+  let installation: Installation | undefined;
+  let running: RunningService | undefined;
+  try {
+    if (service.migrate) await migrateInstallation(service.databaseUrl, [definition], logger);
+    installation = await Installation.open({
+      url: service.databaseUrl,
+      poolSize: service.databasePoolSize,
+      production: common.environment === 'production',
+      verifier: TokenVerifier.of(
+        await EmbeddedIssuer.open({ folder: join(common.dataFolder, 'keys'), production: false }),
+      ),
+      logger,
+    });
+    running = await startService(definition, await installation.contextFor(definition, own, logger));
+    const { url } = await running.listen(common.port, common.host);
+    logger.info({ url }, 'ready');
+    logger.info({ signal: await stop.received }, 'stopping');
+    return EXIT.done;
+  } catch (err) {
+    logger.fatal({ err }, 'the service cannot go on');
+    return EXIT.failed;
+  } finally {
+    await running?.close();
+    await installation?.close();
+    stop.release();
+  }
+};
