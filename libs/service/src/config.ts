@@ -27,17 +27,14 @@ const NAME = /^VAFA_[A-Z][A-Z0-9_]*$/;
  * Declares a setting. With a default (which may be `null`) it may be left out; without one the process does not start.
  * An empty variable counts as one that is not set.
  */
+export function setting<T>(name: string, parser: Parser<T>, options: SettingOptions<NoInfer<T>>): Setting<T>;
+export function setting<T>(name: string, parser: Parser<T>, options: SettingOptions<null>): Setting<T | null>;
 export function setting<T>(name: string, parser: Parser<T>, options: RequiredOptions): Setting<T>;
-export function setting<T, D extends T | null>(
-  name: string,
-  parser: Parser<T>,
-  options: SettingOptions<D>,
-): Setting<T | D>;
 export function setting<T>(
   name: string,
   parser: Parser<T>,
-  options: RequiredOptions & { readonly default?: T },
-): Setting<T> {
+  options: RequiredOptions & { readonly default?: T | null },
+): Setting<T | null> {
   if (!NAME.test(name)) throw new Error(`A setting is named VAFA_…, in capitals: ${name}`);
   return Object.freeze({
     name,

@@ -2,6 +2,7 @@ import type {
   Clock,
   EmbeddedIssuer,
   Environment,
+  Installation,
   MintRequest,
   RunningService,
   ServiceContext,
@@ -47,7 +48,7 @@ export type TestService<Config> = {
 };
 
 type Library = typeof import('@vafa/service');
-type Shared = { readonly issuer: EmbeddedIssuer; readonly installation: InstanceType<Library['Installation']> };
+type Shared = { readonly issuer: EmbeddedIssuer; readonly installation: Installation };
 
 // Nest is loaded by those who start a service, not by every suite that uses a helper of this library.
 const library = (): Promise<Library> => import('@vafa/service');
@@ -80,9 +81,9 @@ export const startTestService = async <Config>(
 };
 
 const open = async (options: TestServiceOptions): Promise<Shared> => {
-  const { EmbeddedIssuer: Issuer, Installation, TokenVerifier, silentLogger } = await library();
+  const { EmbeddedIssuer: Issuer, Installation: Opened, TokenVerifier, silentLogger } = await library();
   const issuer = await Issuer.ephemeral();
-  const installation = await Installation.open({
+  const installation = await Opened.open({
     url: options.url,
     poolSize: 5,
     production: false,

@@ -58,7 +58,7 @@ export class DatabaseClock implements Clock {
   private async move(expression: string, ms: number): Promise<Temporal.Instant> {
     const { database, production, logger } = this.options;
     if (production) throw new ClockRefusal('production', 'Business time cannot be moved in production');
-    const rows = await database.query<{ offset_ms: string }>(
+    const rows = await database.query<{ offset_ms: number }>(
       `update service.clock set offset_ms = ${expression}, changed_at = now() returning offset_ms`,
       [ms],
     );
@@ -68,14 +68,14 @@ export class DatabaseClock implements Clock {
   }
 
   private async refresh(): Promise<void> {
-    this.take(await this.options.database.query<{ offset_ms: string }>('select offset_ms from service.clock'));
+    this.take(await this.options.database.query<{ offset_ms: number }>('select offset_ms from service.clock'));
   }
 
-  private take(rows: readonly { offset_ms: string }[]): void {
+  private take(rows: readonly { offset_ms: number }[]): void {
     const [row] = rows;
     if (!row) throw new Error('The table service.clock has lost its row');
     // A reading that overtook a move must not set time back.
-    this.offsetMs = Math.max(this.offsetMs, Number(row.offset_ms));
+    this.offsetMs = Math.max(this.offsetMs, row.offset_ms);
   }
 
   private schedule(): void {

@@ -7,6 +7,7 @@ const HEADERS_TIMEOUT_MS = 15_000;
 const REQUEST_TIMEOUT_MS = 120_000;
 const KEEP_ALIVE_MS = 72_000;
 const DRAIN_MS = 10_000;
+const IDLE_POLL_MS = 20;
 
 /** One HTTP server: it hands requests to a listener, and closes without dropping those under way. */
 export class HttpDoor {
@@ -42,11 +43,11 @@ export class HttpDoor {
   /** Takes no new connection, lets the requests under way end, and cuts off after `drainMs` (10 s) those that have not. */
   async close(drainMs: number = DRAIN_MS): Promise<void> {
     if (!this.server.listening) return;
-    const timer = setTimeout(() => this.server.closeAllConnections(), drainMs);
-    await new Promise<void>((resolve) => {
-      this.server.close(() => resolve());
-      this.server.closeIdleConnections();
-    });
-    clearTimeout(timer);
+    const cutOff = setTimeout(() => this.server.closeAllConnections(), drainMs);
+    // A connection whose last answer has gone out would otherwise be kept for the next request.
+    const idle = setInterval(() => this.server.closeIdleConnections(), IDLE_POLL_MS);
+    await new Promise<void>((resolve) => this.server.close(() => resolve()));
+    clearInterval(idle);
+    clearTimeout(cutOff);
   }
 }
