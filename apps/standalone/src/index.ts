@@ -1,0 +1,6 @@
+export { startStandalone, type Standalone, type StandaloneOptions } from './standalone.js';
+export { readStandaloneConfig, type StandaloneConfig } from './standalone-config.js';
+export { mergeOpenApi } from './merge-openapi.js';
+export { readRunFile, type RunFile } from './run-file.js';
+export { loadServices } from './services.js';
+export { configure, type Startable } from './startable.js';

@@ -1,0 +1,31 @@
+import { resolve } from 'node:path';
+import {
+  commonConfig,
+  readConfigs,
+  serviceConfig,
+  type CommonConfig,
+  type Environment,
+  type ServiceConfig,
+} from '@vafa/service';
+import { standaloneConfig, type StandaloneSettings } from './settings.js';
+
+/** Everything the process as a whole reads; the services read their own besides. */
+export type StandaloneConfig = Omit<CommonConfig, 'dataFolder'> &
+  Pick<ServiceConfig, 'databaseUrl' | 'databasePoolSize'> &
+  StandaloneSettings & {
+    /** The data folder as an absolute path. */
+    readonly folder: string;
+  };
+
+/**
+ * Reads the environment. A data folder that is not absolute lies in `root`, the checkout, wherever the command was given.
+ *
+ * @throws ConfigError that names everything that is wrong, not only the first
+ */
+export function readStandaloneConfig(env: Environment, root: string): StandaloneConfig {
+  const definitions = { common: commonConfig, service: serviceConfig, standalone: standaloneConfig };
+  const { common, service, standalone } = readConfigs(definitions, env);
+  const { dataFolder, ...rest } = common;
+  const { databaseUrl, databasePoolSize } = service;
+  return Object.freeze({ ...rest, databaseUrl, databasePoolSize, ...standalone, folder: resolve(root, dataFolder) });
+}

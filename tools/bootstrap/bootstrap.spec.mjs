@@ -1,0 +1,141 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { fingerprint, staleProjects, STAMP } from './fingerprint.mjs';
+import { explain, isInstalled, matches } from './install.mjs';
+import { commandFor } from './main.mjs';
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+
+let root;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'vafa tools وفا-'));
+});
+
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+function write(path, content) {
+  mkdirSync(dirname(join(root, path)), { recursive: true });
+  writeFileSync(join(root, path), content);
+}
+
+describe('whether the packages are there', () => {
+  const lock = (version) => JSON.stringify({ packages: { '': {}, 'node_modules/a': { version } } });
+
+  beforeEach(() => {
+    write('package-lock.json', lock('1.0.0'));
+    write('node_modules/node/bin/node', '');
+    write('node_modules/.package-lock.json', lock('1.0.0'));
+  });
+
+  it('believes the record of npm, and from then on its own stamp', () => {
+    expect(isInstalled(root)).toBe(true);
+    rmSync(join(root, 'node_modules/.package-lock.json'));
+    expect(isInstalled(root)).toBe(true);
+  });
+
+  it('sees a lock file that asks for another version', () => {
+    expect(isInstalled(root)).toBe(true);
+    write('package-lock.json', lock('1.0.1'));
+    expect(isInstalled(root)).toBe(false);
+  });
+
+  it('sees an installation that was cut off before npm wrote its record', () => {
+    rmSync(join(root, 'node_modules/.package-lock.json'));
+    expect(isInstalled(root)).toBe(false);
+  });
+
+  it('does without packages for other systems, and without no other', () => {
+    const installed = { 'node_modules/a': { version: '1.0.0' } };
+    const wanted = { '': {}, 'libs/x': {}, 'node_modules/a': { version: '1.0.0' } };
+    expect(matches(wanted, installed)).toBe(true);
+    expect(matches({ ...wanted, 'node_modules/b': { version: '1.0.0', optional: true } }, installed)).toBe(true);
+    expect(matches({ ...wanted, 'node_modules/b': { version: '1.0.0' } }, installed)).toBe(false);
+    expect(matches({ ...wanted, 'node_modules/@vafa/x': { link: true } }, installed)).toBe(false);
+  });
+});
+
+describe('a failed installation', () => {
+  it.each([
+    ['npm error code ENOTFOUND\nnpm error network request failed', /go online/],
+    ['npm error code ENOSPC\nnpm error syscall write', /disk is full/],
+    ['npm error code EACCES\nnpm error path /x', /cannot be written/],
+    ['npm error code EUSAGE\nnpm error `npm ci` can only install', /npm install/],
+    ['npm error code EINTEGRITY\nnpm error sha512', /EINTEGRITY/],
+  ])('is told with what to do: %s', (output, sentence) => {
+    expect(explain(output)).toMatch(sentence);
+  });
+});
+
+describe('what has to be built', () => {
+  beforeEach(() => {
+    write('.swcrc', '{}');
+    write('tools/build.mjs', '');
+    write('apps/a/src/main.ts', 'a');
+    write('libs/l/src/index.ts', 'l');
+  });
+
+  const stamp = (project) => write(join(project, 'dist', STAMP), fingerprint(project, root));
+
+  it('is every project at first, and none once it is stamped', () => {
+    expect(staleProjects(root)).toEqual(['libs/l', 'apps/a']);
+    stamp('libs/l');
+    stamp('apps/a');
+    expect(staleProjects(root)).toEqual([]);
+  });
+
+  it('is the project whose file is touched, added or removed', () => {
+    stamp('libs/l');
+    stamp('apps/a');
+    utimesSync(join(root, 'libs/l/src/index.ts'), 1, 1);
+    expect(staleProjects(root)).toEqual(['libs/l']);
+    stamp('libs/l');
+    write('apps/a/src/deep/new.ts', '');
+    expect(staleProjects(root)).toEqual(['apps/a']);
+    stamp('apps/a');
+    rmSync(join(root, 'apps/a/src/deep/new.ts'));
+    expect(staleProjects(root)).toEqual(['apps/a']);
+  });
+});
+
+describe('the command line', () => {
+  it('starts the server with a link, tests with Jest, and leaves the rest to the commands', () => {
+    expect(commandFor(['start', '--help'])).toMatchObject({ linked: true });
+    expect(commandFor(['start', '--help']).args.slice(-1)).toEqual(['--help']);
+    expect(commandFor(['--test', 'claims']).args.slice(-4)).toEqual(['claims', '--selectProjects', 'unit', 'int']);
+    expect(commandFor(['--test', '--selectProjects', 'e2e']).args.slice(-2)).toEqual(['--selectProjects', 'e2e']);
+    expect(commandFor(['status', '--json']).args[0]).toMatch(/apps\/cli\/dist\/main\.js$/);
+  });
+});
+
+describe('the lock', () => {
+  const WORKER = `
+    import { appendFileSync } from 'node:fs';
+    import { withLock } from '${join(HERE, 'lock.mjs')}';
+    const [file, journal, how] = process.argv.slice(1);
+    await withLock(file, () => {}, async () => {
+      appendFileSync(journal, 'in\\n');
+      if (how === 'die') process.kill(process.pid, 'SIGKILL');
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      appendFileSync(journal, 'out\\n');
+    });`;
+
+  const run = async (how) => {
+    const args = ['--input-type=module', '-e', WORKER, '--', join(root, 'a.lock'), join(root, 'journal'), how];
+    await once(spawn(process.execPath, args, { stdio: 'inherit' }), 'exit');
+  };
+
+  it('lets one in at a time, and is taken over from one that was killed', async () => {
+    await run('die');
+    expect(existsSync(join(root, 'a.lock'))).toBe(true);
+    await Promise.all(Array.from({ length: 4 }, () => run('live')));
+    const lines = readFileSync(join(root, 'journal'), 'utf8').trim().split('\n');
+    expect(lines).toEqual(['in', ...Array.from({ length: 4 }, () => ['in', 'out']).flat()]);
+    expect(existsSync(join(root, 'a.lock'))).toBe(false);
+  });
+});
