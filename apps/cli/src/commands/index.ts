@@ -1,0 +1,23 @@
+import type { Command } from '../command.js';
+import { importMembers } from '../import/import-members.js';
+import { importPurchases } from '../import/import-purchases.js';
+import { clock } from './clock.js';
+import { config } from './config.js';
+import { generatePurchases } from './generate-purchases.js';
+import { start } from './start.js';
+import { status } from './status.js';
+import { token } from './token.js';
+import { verify } from './verify.js';
+
+/** Every command, in the order of the help text. */
+export const commands: readonly Command[] = [
+  start,
+  status,
+  token,
+  config,
+  importMembers,
+  importPurchases,
+  generatePurchases,
+  verify,
+  clock,
+];

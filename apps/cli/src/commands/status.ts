@@ -1,0 +1,56 @@
+import { flag, line, type Command, type CommandInput, type ExitCode } from '../command.js';
+import { dataFolder, isAlive, readRunFile, type RunFile } from '../installation/run-file.js';
+
+const HEALTH_TIMEOUT_MS = 3_000;
+
+type Answer = { readonly healthy: boolean; readonly detail: string };
+
+/** What the service says of itself; an answer that it is not ready is an answer, too. */
+const health = async (api: string): Promise<Answer> => {
+  try {
+    const response = await fetch(`${api}/health/ready`, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
+    await response.arrayBuffer();
+    return { healthy: response.ok, detail: response.ok ? 'ready' : `not ready (HTTP ${response.status})` };
+  } catch {
+    return { healthy: false, detail: 'no answer' };
+  }
+};
+
+const report = ({ surroundings }: CommandInput, run: RunFile, answer: Answer): void => {
+  const { stdout } = surroundings;
+  line(stdout, `Vafa ${run.version} runs since ${run.startedAt} (process ${run.pid}): ${answer.detail}`);
+  line(stdout, `  API       ${run.api}      documentation: ${run.api}/docs`);
+  line(stdout, `  database  ${run.database}`);
+  for (const [name, service] of Object.entries(run.services))
+    line(stdout, `  ${name.padEnd(9)} ${typeof service === 'string' ? service : JSON.stringify(service)}`);
+};
+
+const run = async (input: CommandInput): Promise<ExitCode> => {
+  const { options, surroundings } = input;
+  const found = await readRunFile(dataFolder(surroundings));
+  if (found === undefined || !isAlive(found.pid)) {
+    line(
+      surroundings.stdout,
+      flag(options, 'json') ? JSON.stringify({ running: false }) : 'Vafa does not run here. Start it with "npm start".',
+    );
+    return 1;
+  }
+  const answer = await health(found.api);
+  if (!flag(options, 'json')) {
+    report(input, found, answer);
+    return answer.healthy ? 0 : 1;
+  }
+  // The owner's URL opens every table: it stays in the file that only this user can read.
+  const { databaseOwner: _owner, ...shown } = found;
+  line(surroundings.stdout, JSON.stringify({ running: true, ready: answer.healthy, ...shown }));
+  return answer.healthy ? 0 : 1;
+};
+
+export const status: Command = {
+  name: 'status',
+  summary: 'Says whether it runs, since when, which version and where.',
+  options: { json: { type: 'boolean', description: 'One line of JSON.' } },
+  notes: ['Exit code: 0 when it runs and is ready, 1 otherwise.'],
+  positionals: { min: 0, max: 0 },
+  run,
+};

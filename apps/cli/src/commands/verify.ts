@@ -1,0 +1,140 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
+import type pg from 'pg';
+
+import { flag, line, type Command, type CommandInput, type ExitCode, type Surroundings } from '../command.js';
+import { withOwnerDatabase } from '../installation/owner-database.js';
+import { formatNumber, startProgress } from '../io/progress.js';
+import { Differences } from '../verify/differences.js';
+import { Proof, type ProofFigures } from '../verify/proof.js';
+import { FORGOTTEN, REFERENCES, UNSETTLED } from '../verify/queries.js';
+
+/** What is under way at one moment must be done some moments later. */
+const SETTLES_WITHIN_MS = 15_000;
+const LOOK_AGAIN_MS = 500;
+const SHOWN_MAX = 20;
+
+type Row = Readonly<Record<string, unknown>>;
+
+type Loose = {
+  readonly check: string;
+  readonly sql: string;
+  readonly subject: (row: Row) => string;
+  readonly expected: (row: Row) => unknown;
+  readonly found: (row: Row) => unknown;
+};
+
+const purchase = (row: Row): string => `purchase ${String(row['natural_id'])} of ${String(row['source'])}`;
+
+/** Rules between services, which hold once everything under way has arrived: what breaks them is looked at again for a while. */
+const LOOSE: readonly Loose[] = [
+  {
+    check: 'a claim that is taken has its event',
+    sql: UNSETTLED,
+    subject: purchase,
+    expected: (row) => `event ${String(row['id'])}`,
+    found: () => 'none',
+  },
+  {
+    check: 'references lead to their member',
+    sql: REFERENCES,
+    subject: (row) => String(row['reference']),
+    expected: (row) => row['expected'],
+    found: (row) => row['found'],
+  },
+  {
+    check: 'nothing waits for a member who is known',
+    sql: FORGOTTEN,
+    subject: purchase,
+    expected: () => 'taken',
+    found: (row) => `waiting for ${String(row['reference'])}`,
+  },
+];
+
+/** Rows that break a rule, those left out that were not there a moment before or have gone since. */
+const lasting = async (client: pg.Client, { sql }: Loose, signal: AbortSignal): Promise<Row[]> => {
+  const deadline = performance.now() + SETTLES_WITHIN_MS;
+  let rows = (await client.query(sql)).rows as Row[];
+  while (rows.length > 0 && performance.now() < deadline) {
+    await pause(LOOK_AGAIN_MS, undefined, { signal });
+    const before = new Set(rows.map((row) => JSON.stringify(row)));
+    rows = ((await client.query(sql)).rows as Row[]).filter((row) => before.has(JSON.stringify(row)));
+  }
+  return rows;
+};
+
+const prove = async (
+  client: pg.Client,
+  surroundings: Surroundings,
+  differences: Differences,
+): Promise<ProofFigures> => {
+  const { stderr, signal } = surroundings;
+  const [count] = (await client.query('select count(*)::int as events from eventstore.events')).rows as {
+    events: number;
+  }[];
+  const progress = startProgress(stderr, { total: count?.events ?? 0, done: 0, unit: 'events' });
+  try {
+    await client.query('begin isolation level repeatable read read only');
+    const proof = new Proof(
+      client,
+      differences,
+      (events) => progress.update(events, `${formatNumber(differences.total)} differences`),
+      signal,
+    );
+    const figures = await proof.run();
+    await client.query('commit');
+    for (const rule of LOOSE)
+      for (const row of await lasting(client, rule, signal))
+        differences.add(rule.check, rule.subject(row), rule.expected(row), rule.found(row));
+    return figures;
+  } finally {
+    progress.stop();
+  }
+};
+
+const report = ({ stdout }: Surroundings, figures: ProofFigures, differences: Differences): void => {
+  const { events, accounts, points, behind } = figures;
+  line(
+    stdout,
+    `${formatNumber(events)} events of ${formatNumber(accounts)} accounts folded anew: ${formatNumber(Number(points))} points.`,
+  );
+  if (behind > 0) line(stdout, `${formatNumber(behind)} further events were not in the read models yet.`);
+  if (differences.total === 0) {
+    line(stdout, 'The read models say the same.');
+    return;
+  }
+  line(stdout, `${formatNumber(differences.total)} differences:`);
+  for (const [check, count] of Object.entries(differences.byCheck)) line(stdout, `  ${formatNumber(count)} × ${check}`);
+  for (const { check, subject, expected, found } of differences.kept.slice(0, SHOWN_MAX))
+    line(stdout, `  ${subject}: ${check}; expected ${String(expected)}, found ${String(found)}`);
+};
+
+const plain = (_key: string, value: unknown): unknown => (typeof value === 'bigint' ? value.toString() : value);
+
+const run = ({ options, surroundings }: CommandInput): Promise<ExitCode> =>
+  withOwnerDatabase(surroundings, async (client) => {
+    const differences = new Differences();
+    const figures = await prove(client, surroundings, differences);
+    const ok = differences.total === 0;
+    if (flag(options, 'json')) {
+      const { total, byCheck, kept } = differences;
+      line(
+        surroundings.stdout,
+        JSON.stringify({ ok, ...figures, differencesTotal: total, byCheck, differences: kept }, plain),
+      );
+    } else report(surroundings, figures, differences);
+    return ok ? 0 : 1;
+  });
+
+export const verify: Command = {
+  name: 'verify',
+  summary:
+    'Proves the read models: folds the log anew with a second, simple implementation, compares, and lists differences.',
+  options: { json: { type: 'boolean', description: 'One line of JSON; it lists the first 100 differences.' } },
+  notes: [
+    "Looks at one snapshot of the database, so purchases may go on. Compares balances, lots and transactions with the log, claims with their events, the sums of the analysts' views, and references with members.",
+    'Exit code: 0 when everything agrees, 1 where something differs.',
+  ],
+  positionals: { min: 0, max: 0 },
+  run,
+};

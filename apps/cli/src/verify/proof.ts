@@ -1,0 +1,218 @@
+import type pg from 'pg';
+
+import { Differences } from './differences.js';
+import { emptyAccount, fold, type FoldedAccount, type FoldedMovement, type LedgerEvent } from './fold.js';
+import { ACCOUNTS, CLAIMS, DECLARE_EVENTS, FETCH_EVENTS, LOTS, MOVEMENTS, POSITIONS, TOTALS } from './queries.js';
+
+/** Folded accounts and movements that are compared at a time. A single account with more lots is still compared at once. */
+const COMPARE_SIZE = 2_000;
+
+export type ProofFigures = {
+  readonly events: number;
+  readonly accounts: number;
+  readonly points: string;
+  /** Events that stand in the log and were not in the read models when they were looked at. */
+  readonly behind: number;
+};
+
+type EventRow = {
+  readonly account: string;
+  readonly revision: number;
+  readonly id: string;
+  readonly type: string;
+  readonly data: string;
+  readonly recorded_at: string;
+};
+type Row = Readonly<Record<string, string | number | null>>;
+
+type Movement = FoldedMovement & { readonly account: string; readonly event: string };
+
+const byId = (rows: readonly Row[]): Map<string, Row> => new Map(rows.map((row) => [String(row['id']), row]));
+
+const parse = (data: string): Readonly<Record<string, unknown>> => {
+  try {
+    const value: unknown = JSON.parse(data);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+};
+
+/**
+ * Folds the log anew, stream by stream, and compares with the tables in bulk. Works on one snapshot of the database, so that
+ * purchases may go on meanwhile, and holds one account and a page of movements in memory.
+ */
+export class Proof {
+  private finished: FoldedAccount[] = [];
+  private movements: Movement[] = [];
+  private figures = { events: 0, accounts: 0, points: 0n, lots: 0, remaining: 0n };
+
+  constructor(
+    private readonly client: pg.Client,
+    private readonly differences: Differences,
+    private readonly onProgress: (events: number) => void,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  /** Call it within a repeatable-read transaction. */
+  async run(): Promise<ProofFigures> {
+    const [position] = await this.rows<{ folded: string; behind: string }>(POSITIONS);
+    await this.client.query(DECLARE_EVENTS, [position?.folded ?? '0']);
+    let account: FoldedAccount | undefined;
+    for (;;) {
+      this.signal.throwIfAborted();
+      const page = await this.rows<EventRow>(FETCH_EVENTS);
+      if (page.length === 0) break;
+      for (const row of page) {
+        if (account === undefined || account.id !== row.account) {
+          if (account !== undefined) this.finish(account);
+          account = emptyAccount(row.account);
+        }
+        this.fold(account, row);
+      }
+      if (this.movements.length >= COMPARE_SIZE) await this.compareMovements();
+      if (this.finished.length >= COMPARE_SIZE) await this.compareAccounts();
+      this.onProgress(this.figures.events);
+    }
+    if (account !== undefined) this.finish(account);
+    await this.compareMovements();
+    await this.compareAccounts();
+    await this.compareTotals();
+    const { events, accounts, points } = this.figures;
+    return { events, accounts, points: points.toString(), behind: Number(position?.behind ?? '0') };
+  }
+
+  private fold(account: FoldedAccount, row: EventRow): void {
+    const event: LedgerEvent = { ...row, recordedAt: row.recorded_at, data: parse(row.data) };
+    const subject = `account ${row.account}, revision ${row.revision}`;
+    const movement = fold(account, event, (check, expected, found) =>
+      this.differences.add(check, subject, expected, found),
+    );
+    this.figures.events += 1;
+    if (movement !== undefined) this.movements.push({ ...movement, account: row.account, event: row.id });
+  }
+
+  private finish(account: FoldedAccount): void {
+    this.finished.push(account);
+    this.figures.accounts += 1;
+    this.figures.points += account.balance;
+    this.figures.lots += account.lots.size;
+    for (const lot of account.lots.values()) this.figures.remaining += lot.remaining;
+  }
+
+  private async compareMovements(): Promise<void> {
+    const { movements, differences } = this;
+    this.movements = [];
+    const found = byId(await this.rows<Row>(MOVEMENTS, [movements.map(({ event }) => event)]));
+    for (const movement of movements) {
+      const row = found.get(movement.event);
+      const subject = `transaction ${movement.event}`;
+      if (row === undefined) {
+        differences.add('every event has its transaction', subject, 'one row', 'none');
+        continue;
+      }
+      for (const name of ['account', 'revision', 'member', 'amount', 'times'] as const)
+        differences.compare(`transactions: ${name}`, subject, movement[name], row[name]);
+      differences.compare('transactions: source', subject, movement.source, row['source']);
+      differences.compare('transactions: purchase', subject, movement.purchaseId, row['purchase_id']);
+    }
+    await this.compareClaims(movements.filter((movement) => movement.source !== null));
+  }
+
+  /** Every award of a purchase has the claim of that purchase behind it, and the claim names no other event. */
+  private async compareClaims(movements: readonly Movement[]): Promise<void> {
+    const keyOf = (source: unknown, id: unknown): string => `${String(source)}\u0000${String(id)}`;
+    const rows = await this.rows<Row>(CLAIMS, [
+      movements.map(({ source }) => source),
+      movements.map(({ purchaseId }) => purchaseId),
+    ]);
+    const claims = new Map(rows.map((row) => [keyOf(row['source'], row['natural_id']), row]));
+    for (const { source, purchaseId, event, account } of movements) {
+      const claim = claims.get(keyOf(source, purchaseId));
+      const subject = `purchase ${String(purchaseId)} of ${String(source)}`;
+      if (claim === undefined) {
+        this.differences.add('every award has its claim', subject, `claim ${event}`, 'none');
+        continue;
+      }
+      this.differences.compare('a claim names its one event', subject, event, claim['id']);
+      this.differences.compare('a claim names the account of its event', subject, account, claim['account']);
+      if (claim['status'] !== 'taken' && claim['status'] !== 'taking')
+        this.differences.add('a claim with an event is taken', subject, 'taken', claim['status']);
+    }
+  }
+
+  private async compareAccounts(): Promise<void> {
+    const accounts = this.finished;
+    this.finished = [];
+    const ids = accounts.map(({ id }) => id);
+    const rows = byId(await this.rows<Row>(ACCOUNTS, [ids]));
+    const lots = Map.groupBy(await this.rows<Row>(LOTS, [ids]), (row) => String(row['account']));
+    for (const account of accounts) {
+      this.compareAccount(account, rows.get(account.id));
+      this.compareLots(account, lots.get(account.id) ?? []);
+    }
+  }
+
+  private compareAccount(account: FoldedAccount, row: Row | undefined): void {
+    const subject = `account ${account.id}`;
+    if (row === undefined) {
+      this.differences.add('every account has its row', subject, 'one row', 'none');
+      return;
+    }
+    const { differences } = this;
+    differences.compare('accounts: revision', subject, account.revision, row['revision']);
+    differences.compare('accounts: member', subject, account.member, row['member']);
+    differences.compare('accounts: earned in all', subject, account.earned, row['earned_total']);
+    differences.compare('accounts: last effective time', subject, account.lastEffectiveAt, row['last_effective_at']);
+    const [available, held, debt] = ['available', 'held', 'debt'].map((name) => BigInt(row[name] ?? 0));
+    const balance = (available ?? 0n) + (held ?? 0n) - (debt ?? 0n);
+    differences.compare('accounts: balance', subject, account.balance, balance);
+    for (const name of ['pending', 'held', 'debt', 'redeemed_total', 'expired_total', 'reversed_total'])
+      differences.compare(`accounts: ${name}`, subject, 0n, row[name]);
+  }
+
+  private compareLots(account: FoldedAccount, rows: readonly Row[]): void {
+    const found = byId(rows);
+    for (const lot of account.lots.values()) {
+      const row = found.get(lot.id);
+      const subject = `lot ${lot.id} of account ${account.id}`;
+      if (row === undefined) {
+        this.differences.add('every lot has its row', subject, 'one row', 'none');
+        continue;
+      }
+      this.differences.compare('lots: amount', subject, lot.amount, row['amount']);
+      this.differences.compare('lots: remaining', subject, lot.remaining, row['remaining']);
+      this.differences.compare('lots: times', subject, lot.times, row['times']);
+      found.delete(lot.id);
+    }
+    for (const id of found.keys())
+      this.differences.add('every lot has its event', `lot ${id} of account ${account.id}`, 'none', 'one row');
+  }
+
+  /** What is in the tables beyond the log shows in the sums; so do the views that analysts read. */
+  private async compareTotals(): Promise<void> {
+    const [row = {}] = await this.rows<Readonly<Record<string, string>>>(TOTALS);
+    const { events, accounts, points, lots, remaining } = this.figures;
+    const expected: Readonly<Record<string, bigint | number>> = {
+      accounts,
+      movements: events,
+      lots,
+      points,
+      remaining,
+      claimed: events,
+      'analytics.points_balances': accounts,
+      'analytics.points_balances.balance': points,
+      'analytics.points_balances.earned_total': points,
+      'analytics.points_transactions': events,
+      'analytics.points_transactions.amount': points,
+      'analytics.points_lots.remaining': remaining,
+      'analytics.purchases.points': points,
+    };
+    for (const [name, value] of Object.entries(expected))
+      this.differences.compare(`totals: ${name}`, 'all accounts', value, row[name]);
+  }
+
+  private async rows<Result>(sql: string, parameters: readonly unknown[] = []): Promise<Result[]> {
+    return (await this.client.query(sql, [...parameters])).rows as Result[];
+  }
+}

@@ -1,0 +1,84 @@
+/** Account streams, by range rather than by pattern, so that the index on (stream_id, revision) gives them in order. */
+const STREAMS = `stream_id >= 'account-' and stream_id < 'account.'`;
+
+const at = (column: string): string => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+const times = (...columns: string[]): string =>
+  columns.map((column) => `coalesce(${at(column)}, '-')`).join(` || ' ' || `);
+
+/** How far the read models have come, and how far the log. */
+export const POSITIONS = `
+  select coalesce((select max(position::bigint) from points.checkpoints), 0)::text as folded,
+         (select count(*) from eventstore.events where ${STREAMS}
+            and position > coalesce((select max(position::bigint) from points.checkpoints), 0))::text as behind`;
+
+/** The log up to the checkpoint, stream by stream. */
+export const DECLARE_EVENTS = `
+  declare log no scroll cursor for
+  select substr(stream_id, 9) as account, revision, event_id as id, type, data, ${at('recorded_at')} as recorded_at
+  from eventstore.events where ${STREAMS} and position <= $1 order by stream_id, revision`;
+
+export const FETCH_EVENTS = 'fetch 2000 from log';
+
+export const ACCOUNTS = `
+  select account_id as id, member_id as member, revision, available, pending, held, debt, earned_total, redeemed_total, expired_total, reversed_total,
+         ${at('last_effective_at')} as last_effective_at
+  from points.accounts where account_id = any($1::uuid[])`;
+
+export const LOTS = `
+  select lot_id as id, account_id as account, amount, remaining, ${times('earned_at', 'available_at', 'expires_at')} as times
+  from points.lots where account_id = any($1::uuid[])`;
+
+export const MOVEMENTS = `
+  select transaction_id as id, account_id as account, revision, member_id as member, amount, source, purchase_id,
+         ${times('occurred_at', 'effective_at', 'recorded_at')} as times
+  from points.transactions where transaction_id = any($1::uuid[])`;
+
+/** The claims behind movements, found by their natural key. */
+export const CLAIMS = `
+  select claim.source, claim.natural_id, claim.claim_id as id, claim.status, claim.account_id as account, claim.total::text as total, claim.content
+  from unnest($1::text[], $2::text[]) as wanted(source, natural_id)
+  join points.claims claim on claim.kind = 'purchase' and claim.source = wanted.source and claim.natural_id = wanted.natural_id`;
+
+/** Sums that must equal those of the fold, in the tables and in what analysts see. */
+export const TOTALS = `
+  select (select count(*) from points.accounts)::text as accounts,
+         (select count(*) from points.transactions)::text as movements,
+         (select count(*) from points.lots)::text as lots,
+         (select coalesce(sum(amount), 0) from points.transactions)::text as points,
+         (select coalesce(sum(remaining), 0) from points.lots)::text as remaining,
+         (select count(*) from points.claims claim join points.transactions movement on movement.transaction_id = claim.claim_id)::text as claimed,
+         (select count(*) from analytics.points_balances)::text as "analytics.points_balances",
+         (select coalesce(sum(balance), 0) from analytics.points_balances)::text as "analytics.points_balances.balance",
+         (select coalesce(sum(earned_total), 0) from analytics.points_balances)::text as "analytics.points_balances.earned_total",
+         (select count(*) from analytics.points_transactions)::text as "analytics.points_transactions",
+         (select coalesce(sum(amount), 0) from analytics.points_transactions)::text as "analytics.points_transactions.amount",
+         (select coalesce(sum(remaining), 0) from analytics.points_lots)::text as "analytics.points_lots.remaining",
+         (select coalesce(sum(points), 0) from analytics.purchases)::text as "analytics.purchases.points"`;
+
+/** Claims that are taken and whose event is nowhere in the ledger. */
+export const UNSETTLED = `
+  select claim.source, claim.natural_id, claim.claim_id as id, claim.status
+  from points.claims claim
+  where claim.status in ('taken', 'taking')
+    and not exists (select 1 from points.transactions movement where movement.transaction_id = claim.claim_id)
+    and not exists (select 1 from eventstore.events event where event.stream_id = 'account-' || claim.account_id
+                      and event.revision > claim.revision and event.event_id = claim.claim_id)
+  limit 1000`;
+
+/** References that do not lead to the member that members knows, and members that have none. */
+export const REFERENCES = `
+  with wanted as (
+    select 'member:' || member_id as reference, member_id from members.members
+    union all select 'external:' || external_id, member_id from members.members where external_id is not null
+    union all select 'card:' || card, member_id from members.members where card is not null)
+  select coalesce(wanted.reference, known.reference) as reference, wanted.member_id as expected, known.member_id as found
+  from wanted full join points.account_references known on known.reference = wanted.reference
+  where wanted.member_id is distinct from known.member_id
+  limit 1000`;
+
+/** Purchases that wait although their member is known. */
+export const FORGOTTEN = `
+  select claim.source, claim.natural_id, claim.reference
+  from points.claims claim join points.account_references known on known.reference = claim.reference
+  where claim.status = 'waiting'
+  limit 1000`;
