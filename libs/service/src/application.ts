@@ -29,7 +29,7 @@ export const createApplication = async (module: DynamicModule, parts: HttpParts)
   const routes = new RouteTable();
   const filter = new ProblemFilter(parts.logger, routes);
   const adapter = createAdapter(filter);
-  const fastify = adapter.getInstance() as unknown as FastifyInstance;
+  const fastify = adapter.getInstance<FastifyInstance>();
   routes.watch(fastify);
   prepareFastify(fastify, parts);
   const app = await NestFactory.create<NestFastifyApplication>(module, adapter, {

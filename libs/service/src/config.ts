@@ -229,11 +229,16 @@ export const listSettings = (
       expected: one.parser.expected,
       required: one.required,
       secret: one.secret,
-      default: one.default === undefined || one.default === null ? null : shownValue(one, String(one.default)),
+      default: defaultText(one),
       value: set ? shownValue(one, given) : null,
       problem: 'detail' in result ? result.detail : null,
     };
   });
+
+const defaultText = (one: Setting<unknown>): string | null => {
+  if (one.default === undefined || one.default === null) return null;
+  return shownValue(one, typeof one.default === 'string' ? one.default : JSON.stringify(one.default));
+};
 
 const shownValue = (one: Setting<unknown>, value: string): string => (one.secret ? '••••••' : withoutPassword(value));
 

@@ -58,7 +58,7 @@ export const readableLine = (line: string): string => {
   const fields = Object.entries(rest).map(([name, value]) => `${name}=${plain(value)}`);
   const error = err as { message?: string; stack?: string } | undefined;
   const label = `\u001b[${COLOURS[String(level)] ?? 0}m${String(level).padEnd(5)}\u001b[0m`;
-  const main = [clock, label, String(service), String(msg ?? ''), ...fields].join(' ');
+  const main = [clock, label, String(service), plain(msg ?? ''), ...fields].join(' ');
   return error ? `${main}\n  ${error.stack ?? error.message ?? plain(err)}` : main;
 };
 

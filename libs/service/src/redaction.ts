@@ -17,9 +17,12 @@ export const hide = (value: unknown, depth = 0): unknown => {
   if (depth >= DEPTH_MAX) return '[deep]';
   if (Array.isArray(value)) return value.slice(0, ITEMS_MAX).map((item) => hide(item, depth + 1));
   if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
-  if ('toJSON' in value && typeof value.toJSON === 'function') return hide(value.toJSON(), depth + 1);
+  if (hasJson(value)) return hide(value.toJSON(), depth + 1);
   return hideFields(value, depth);
 };
+
+const hasJson = (value: object): value is { toJSON(): unknown } =>
+  'toJSON' in value && typeof value.toJSON === 'function';
 
 const hideFields = (value: object, depth: number): Record<string, unknown> => {
   const hidden: Record<string, unknown> = {};

@@ -49,7 +49,7 @@ const readSettings = <Config>(definition: ServiceDefinition<Config>, env: Enviro
     const detail = 'VAFA_ENVIRONMENT is production, where tokens of the embedded issuer are not trusted';
     throw new ConfigError([{ name: 'VAFA_ENVIRONMENT', detail }]);
   }
-  return { common, service: { ...service, databaseUrl }, own: own as Config };
+  return { common, service: { ...service, databaseUrl }, own };
 };
 
 const serve = async <Config>(

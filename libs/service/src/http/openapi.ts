@@ -94,7 +94,7 @@ const withProblems = (document: OpenAPIObject): OpenAPIObject => {
   const answer = { content: { [PROBLEM_TYPE]: { schema: { $ref: '#/components/schemas/Problem' } } } };
   const named = (description: string): Json => ({ description, ...answer });
   const components = (document.components ??= {});
-  components.schemas = { ...components.schemas, Problem: PROBLEM_SCHEMA } as NonNullable<typeof components.schemas>;
+  components.schemas = { ...components.schemas, Problem: PROBLEM_SCHEMA };
   for (const { operation } of operations(document)) {
     const isPublic = Array.isArray(operation['security']) && operation['security'].length === 0;
     operation.responses = {
