@@ -1,0 +1,227 @@
+import { type CustomTransportStrategy, type MessageHandler, Server } from '@nestjs/microservices';
+import type { Batch, MessageBus, Subscription } from '../message-bus.js';
+import type { DeadLetters, LetterKind, NewLetter } from '../postgres/dead-letters.js';
+import type { Replay } from '../replay-header.js';
+import { callHandlers, type Callback } from './handler-call.js';
+import type { Decode } from './inbound.js';
+import { PageAbandoned, PageWorker } from './page-worker.js';
+import { type Item, runsOf, sortPage } from './sorting.js';
+
+export type VafaTransportOptions = {
+  readonly bus: MessageBus;
+  readonly group: string;
+  readonly topics: readonly string[];
+  readonly decode: Decode;
+  readonly deadLetters: DeadLetters;
+  /** Messages a page at most; 2,000 unless told. */
+  readonly pageSize?: number;
+  /** Attempts at one message before it goes to the dead letters; 5 unless told. */
+  readonly attemptsMax?: number;
+  /** Pause after the first of them, which doubles; 100 unless told. */
+  readonly backoffMs?: number;
+  /** A handler that has not ended by then has failed; 30,000 unless told. */
+  readonly handlerTimeoutMs?: number;
+  /** Keys in flight at once for handlers that take one message at a time; 64 unless told. */
+  readonly concurrencyMax?: number;
+  /** Types on these topics that this service leaves alone. Any other type without a handler goes to the dead letters. */
+  readonly ignoredTypes?: readonly string[];
+  /** Told of what went to the dead letters, for metrics and logs. */
+  readonly onDeadLetters?: (letters: readonly { topic: string; kind: LetterKind; reason: string }[]) => void;
+  /** Told of every failure of a handler, also of those that are tried again. */
+  readonly onError?: (error: unknown) => void;
+};
+
+const DEFAULTS = { pageSize: 2_000, attemptsMax: 5, backoffMs: 100, handlerTimeoutMs: 30_000, concurrencyMax: 64 };
+const HEARTBEAT_INTERVAL_MS = 1_000;
+const PURGE_INTERVAL_MS = 3_600_000;
+/** The unit of everything that is handled one by one; no event type is empty. */
+const ONE_BY_ONE = '';
+
+type Listener = { readonly callbacks: Callback[]; readonly page: boolean };
+type ParkedCache = { readonly epoch: number; readonly any: boolean };
+
+/**
+ * Nest's handlers on our bus. `@EventPattern(type)` gets one event at a time, in the order of its key; `@EventPattern(type, { page: true })`
+ * gets an array of events, each key in its order. An offset moves once every handler of its page has ended, whatever form its answer has.
+ *
+ * A message that is not valid goes to the dead letters at once. One whose handler fails again and again goes there after its attempts, and
+ * its key's later messages behind it. While something is merely away (a database), the same page is tried again until it is back.
+ */
+export class VafaTransport extends Server implements CustomTransportStrategy {
+  override readonly propagatesEventHandlerErrors = true;
+  private readonly settings: Required<Pick<VafaTransportOptions, keyof typeof DEFAULTS>>;
+  private readonly listeners = new Map<string, Listener>();
+  private readonly parkedCaches = new Map<string, ParkedCache>();
+  private readonly ignored: ReadonlySet<string>;
+  private subscription: Subscription | undefined;
+  private purging: NodeJS.Timeout | undefined;
+  private connected = false;
+  /** How often letters were added: an answer that was on its way meanwhile is not to be remembered. */
+  private parkings = 0;
+
+  constructor(private readonly options: VafaTransportOptions) {
+    super();
+    this.settings = { ...DEFAULTS, ...definedOf(options) };
+    this.ignored = new Set(options.ignoredTypes);
+  }
+
+  /** Called by `connectTransport`. */
+  markConnected(): void {
+    this.connected = true;
+  }
+
+  /** Several handlers of one type are kept beside each other: Nest's chain of them ends early where one gives no value. */
+  override addHandler(
+    pattern: string,
+    callback: MessageHandler,
+    isEventHandler = false,
+    extras: { readonly page?: boolean } = {},
+  ): void {
+    const type = this.normalizePattern(pattern);
+    if (!isEventHandler) throw new Error(`@MessagePattern('${type}'): the bus has no replies, use @EventPattern`);
+    const page = extras.page === true;
+    const listener = this.listeners.get(type);
+    if (listener !== undefined && listener.page !== page)
+      throw new Error(`the handlers of ${type} must all take pages, or none of them`);
+    if (listener === undefined) this.listeners.set(type, { page, callbacks: [callback] });
+    else listener.callbacks.push(callback);
+    callback.isEventHandler = true;
+    callback.extras = extras;
+    this.messageHandlers.set(type, callback);
+  }
+
+  listen(callback: (error?: unknown) => void): void {
+    this.open().then(
+      () => callback(),
+      (error: unknown) => callback(error),
+    );
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.purging);
+    await this.subscription?.close();
+  }
+
+  /** Messages not yet taken, per topic. */
+  lag(): Promise<Map<string, number>> {
+    return this.unwrap<Subscription>().lag();
+  }
+
+  override on(): never {
+    throw new Error('this transport has no events of its own: see onError and onDeadLetters');
+  }
+
+  /** The subscription. @throws before the transport listens. */
+  override unwrap<T>(): T {
+    if (this.subscription === undefined) throw new Error('the transport does not listen yet');
+    return this.subscription as T;
+  }
+
+  private async open(): Promise<void> {
+    if (!this.connected) throw new Error('connect the transport with connectTransport(app, transport)');
+    const { bus, group, topics, deadLetters } = this.options;
+    const { pageSize } = this.settings;
+    this.subscription = await bus.subscribe({ group, topics, pageSize, handler: (batch) => this.handle(batch) });
+    const purge = (): Promise<unknown> => deadLetters.purge().catch((error: unknown) => this.report(error));
+    this.purging = setInterval(purge, PURGE_INTERVAL_MS).unref();
+  }
+
+  private async handle(batch: Batch): Promise<void> {
+    const beat = setInterval(
+      () => batch.heartbeat().catch((error: unknown) => this.report(error)),
+      HEARTBEAT_INTERVAL_MS,
+    );
+    try {
+      const { items, letters } = sortPage(batch.messages, {
+        group: this.options.group,
+        decode: this.options.decode,
+        replayOf: (message) => this.options.deadLetters.replayOf(message),
+        isHandled: (type) => this.listeners.has(type),
+        isIgnored: (type) => this.ignored.has(type),
+      });
+      await this.addLetters(batch, letters);
+      const { live, behind } = await this.withoutParked(batch, items);
+      const { letters: failed, replayed } = await this.workOff(batch, live);
+      await this.addLetters(batch, [...behind, ...failed]);
+      await this.options.deadLetters.settle(replayed);
+    } finally {
+      clearInterval(beat);
+    }
+  }
+
+  private async workOff(batch: Batch, items: readonly Item[]): Promise<PageWorker> {
+    const worker = new PageWorker({
+      ...this.settings,
+      batch,
+      call: (called) => this.call(batch, called),
+      onError: (error) => this.report(error),
+    });
+    const unitOf = (type: string): string => (this.listeners.get(type)?.page === true ? type : ONE_BY_ONE);
+    for (const run of runsOf(items, unitOf))
+      await (run.unit === ONE_BY_ONE ? worker.handleEach(run.items) : worker.handlePages(run.items));
+    if (batch.isStale()) throw new PageAbandoned('the partitions belong to someone else');
+    return worker;
+  }
+
+  private async call(batch: Batch, items: readonly Item[]): Promise<void> {
+    const [first] = items;
+    const listener = first && this.listeners.get(first.event.type);
+    if (first === undefined || listener === undefined) return;
+    const payload = listener.page ? items.map(({ event }) => event) : first.event;
+    const { handlerTimeoutMs } = this.settings;
+    await callHandlers(listener.callbacks, payload, items, batch, handlerTimeoutMs);
+  }
+
+  private async addLetters(batch: Batch, letters: readonly NewLetter[]): Promise<void> {
+    if (letters.length === 0) return;
+    await this.options.deadLetters.add(this.options.group, letters);
+    this.parkings++;
+    this.parkedCaches.delete(batch.topic);
+    this.options.onDeadLetters?.(letters.map(({ message: { topic }, kind, reason }) => ({ topic, kind, reason })));
+  }
+
+  /** Takes out what has to wait behind a parked key, and copies of replays that are void. */
+  private async withoutParked(batch: Batch, items: readonly Item[]): Promise<{ live: Item[]; behind: NewLetter[] }> {
+    const { group, deadLetters } = this.options;
+    const keyed = (await this.anyParked(batch))
+      ? await deadLetters.parkedKeys(group, batch.topic, [
+          ...new Set(items.flatMap(({ message: { key } }) => key ?? [])),
+        ])
+      : new Map<string, never>();
+    const live: Item[] = [];
+    const behind: NewLetter[] = [];
+    for (const item of items) {
+      const { message, replay } = item;
+      const parked = message.key === null ? undefined : keyed.get(message.key);
+      const inRound = replay !== undefined && replay.round > 0;
+      if (parked === undefined ? !inRound : parked.state === 'replaying' && replay?.round === parked.round)
+        live.push(item);
+      else if (parked !== undefined && !isVoid(replay, parked))
+        behind.push({ message, replay, kind: 'behind', reason: 'an earlier message of its key failed' });
+    }
+    return { live, behind };
+  }
+
+  /** Within an epoch nobody else parks keys of these partitions, so that none found once holds until we park one. */
+  private async anyParked(batch: Batch): Promise<boolean> {
+    const cached = this.parkedCaches.get(batch.topic);
+    if (cached?.epoch === batch.epoch && !cached.any) return false;
+    const { parkings } = this;
+    const any = await this.options.deadLetters.anyParked(this.options.group, batch.topic);
+    if (parkings === this.parkings) this.parkedCaches.set(batch.topic, { epoch: batch.epoch, any });
+    return any;
+  }
+
+  private report(error: unknown): void {
+    this.options.onError?.(error);
+  }
+}
+
+/** A copy of an earlier round while a later one is under way: that one has it again. */
+const isVoid = (replay: Replay | undefined, parked: { readonly state: string; readonly round: number }): boolean =>
+  replay !== undefined && replay.round > 0 && parked.state === 'replaying' && replay.round !== parked.round;
+
+const definedOf = (options: VafaTransportOptions): Partial<typeof DEFAULTS> => {
+  const names = Object.keys(DEFAULTS) as (keyof typeof DEFAULTS)[];
+  return Object.fromEntries(names.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]])));
+};
