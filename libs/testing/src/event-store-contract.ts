@@ -272,6 +272,23 @@ const groupContract = ({ store, open }: Context): void => {
     }
   });
 
+  it('is not misled by what it remembers when another instance has written', async () => {
+    const [one, other] = [store(), await open()];
+    const stream = newStream();
+    const neighbour = newStream();
+    const own = anEvent();
+    await one.append(stream, NO_STREAM, [own]);
+    await other.append(stream, 0, events(2));
+    // Fits what `one` remembers, and not what is.
+    const together = [one.append(stream, 0, events(1)), one.append(neighbour, NO_STREAM, events(1))];
+    expect(await Promise.all(together)).toEqual([conflict(2), appended(0)]);
+    await other.append(stream, 2, events(1));
+    // Fits what is, and not what `one` remembers.
+    expect(await one.append(stream, 3, events(1))).toEqual(appended(4));
+    expect(await other.append(stream, NO_STREAM, [own])).toEqual(repeated(0));
+    expect(await one.read(stream, 0, 10)).toHaveLength(5);
+  });
+
   it('answers as the model answers, whatever is asked', async () => {
     const pool = events(4);
     const command = fc.record({

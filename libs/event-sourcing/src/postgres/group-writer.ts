@@ -1,7 +1,7 @@
 import { OrderedLog, copyRows, isTransient } from '@vafa/persistence';
 import type { Database } from '@vafa/persistence';
 import pg from 'pg';
-import { AppendOutcomeUnknownError } from '../event-store.js';
+import { AppendOutcomeUnknownError, NO_STREAM } from '../event-store.js';
 import type { AppendOutcome, Revision } from '../event-store.js';
 import { late, planGroup } from './append-group.js';
 import type { GroupedAppend, PlannedEvent, StoredIds } from './append-group.js';
@@ -10,6 +10,8 @@ import type { GroupedAppend, PlannedEvent, StoredIds } from './append-group.js';
 export const GROUP_APPENDS_MAX = 2_000;
 const GROUP_EVENTS_MAX = 5_000;
 const GROUP_CHARACTERS_MAX = 8 * 1024 * 1024;
+/** Streams whose head is remembered, about 150 bytes each. */
+const HEADS_MAX = 50_000;
 /** Appends that may wait. Beyond it the callers do not limit what they have in flight, and memory would be the queue. */
 const QUEUE_MAX = 100_000;
 
@@ -44,7 +46,7 @@ const IDS = `
 export class GroupWriter {
   private queue: Pending[] = [];
   private running: Promise<void> | undefined;
-  private client: pg.Client | undefined;
+  private session: Session | undefined;
   private closed = false;
 
   constructor(
@@ -67,9 +69,9 @@ export class GroupWriter {
   async close(): Promise<void> {
     this.closed = true;
     await this.running;
-    const client = this.client;
-    this.client = undefined;
-    await client?.end();
+    const session = this.session;
+    this.session = undefined;
+    await session?.client.end();
   }
 
   private async run(): Promise<void> {
@@ -116,49 +118,105 @@ export class GroupWriter {
     }
   }
 
-  /** Lock and heads in one round trip, rows and commit in a second. */
   private async write(group: readonly Pending[]): Promise<readonly AppendOutcome[]> {
-    const client = (this.client ??= await this.connect());
-    const { heads, recordedAt } = await begin(client, new Set(group.map((append) => append.streamId)));
-    const behind = late(group, heads);
-    const plan = planGroup(group, heads, behind.length === 0 ? new Map() : await readIds(client, behind));
-    if (plan.rows.length === 0) await client.query('commit');
-    else await copyRows(client, `${LOG.copyStatement()}; commit`, toCells(plan.rows, recordedAt));
-    return plan.outcomes;
+    const session = (this.session ??= await this.connect());
+    try {
+      return await writeGroup(session, group);
+    } catch (error) {
+      if (!isUniqueViolation(error)) throw error;
+      // Another process has written to a stream whose head is remembered: asked anew, the group has one right answer.
+      await session.client.query('rollback');
+      session.heads.clear();
+      return writeGroup(session, group);
+    }
   }
 
-  private async connect(): Promise<pg.Client> {
+  private async connect(): Promise<Session> {
     const client = await this.database.dedicated();
+    const session = { client, heads: new Map<string, Revision>() };
     client.on('end', () => {
-      if (this.client === client) this.client = undefined;
+      if (this.session === session) this.session = undefined;
     });
     await client.query(PREPARE);
-    return client;
+    return session;
   }
 
-  /** Whatever went wrong, a new connection has no half-done transaction. */
+  /** Whatever went wrong, a new connection has no half-done transaction and remembers nothing. */
   private async dropConnection(): Promise<void> {
-    const client = this.client;
-    this.client = undefined;
-    await client?.end().catch(() => undefined);
+    const session = this.session;
+    this.session = undefined;
+    await session?.client.end().catch(() => undefined);
   }
 }
 
+/**
+ * A connection and what it knows of the streams' heads, the ones used last at the end. Another process may have moved a head on: an append
+ * that fits a remembered head is then stopped by the unique key of stream and revision, and one that does not fit is looked at again.
+ */
+type Session = { readonly client: pg.Client; readonly heads: Map<string, Revision> };
+
+/** Lock and heads in one round trip, rows and commit in a second. */
+const writeGroup = async (session: Session, group: readonly GroupedAppend[]): Promise<readonly AppendOutcome[]> => {
+  const { client } = session;
+  const heads = new Map<string, Revision>();
+  const unknown = new Set<string>();
+  for (const { streamId } of group) {
+    const head = session.heads.get(streamId);
+    if (head === undefined) unknown.add(streamId);
+    else heads.set(streamId, head);
+  }
+  const recordedAt = await begin(client, unknown, heads);
+  let plan = planGroup(group, heads, new Map());
+  if (plan.outcomes.some((outcome) => outcome.status === 'conflict')) {
+    await readHeads(client, new Set(group.map((append) => append.streamId)), heads);
+    const behind = late(group, heads);
+    plan = planGroup(group, heads, behind.length === 0 ? new Map() : await readIds(client, behind));
+  }
+  if (plan.rows.length === 0) await client.query('commit');
+  else await copyRows(client, `${LOG.copyStatement()}; commit`, toCells(plan.rows, recordedAt));
+  for (const { streamId, revision } of plan.rows) heads.set(streamId, revision);
+  remember(session, heads);
+  return plan.outcomes;
+};
+
+const remember = (session: Session, heads: ReadonlyMap<string, Revision>): void => {
+  for (const [streamId, head] of heads) {
+    session.heads.delete(streamId);
+    session.heads.set(streamId, head);
+  }
+  for (const oldest of session.heads.keys()) {
+    if (session.heads.size <= HEADS_MAX) break;
+    session.heads.delete(oldest);
+  }
+};
+
+const isUniqueViolation = (error: unknown): boolean => error instanceof pg.DatabaseError && error.code === '23505';
+
 type Head = { id: string; head: Revision | null };
 
+/** Takes the log's lock, reads heads into `heads`, and answers with the time to record. */
 const begin = async (
   client: pg.Client,
   streamIds: ReadonlySet<string>,
-): Promise<{ heads: Map<string, Revision>; recordedAt: string }> => {
-  const results: unknown = await client.query(
-    `begin; ${LOG.lockStatement()}; execute vafa_heads(${arrayLiteral(streamIds)}); execute vafa_clock`,
-  );
-  const [, , headRows, clockRows] = results as readonly pg.QueryResult[];
-  const heads = new Map<string, Revision>();
-  for (const { id, head } of (headRows?.rows ?? []) as Head[]) if (head !== null) heads.set(id, head);
+  heads: Map<string, Revision>,
+): Promise<string> => {
+  const read = streamIds.size === 0 ? '' : `execute vafa_heads(${arrayLiteral(streamIds)});`;
+  const results: unknown = await client.query(`begin; ${LOG.lockStatement()}; execute vafa_clock; ${read}`);
+  const [, , clockRows, headRows] = results as readonly pg.QueryResult[];
+  for (const { id, head } of (headRows?.rows ?? []) as Head[]) heads.set(id, head ?? NO_STREAM);
   const [clock] = (clockRows?.rows ?? []) as { at: string }[];
   if (clock === undefined) throw new Error('the server did not tell the time');
-  return { heads, recordedAt: clock.at };
+  return clock.at;
+};
+
+/** Within the transaction, so under the lock. */
+const readHeads = async (
+  client: pg.Client,
+  streamIds: ReadonlySet<string>,
+  heads: Map<string, Revision>,
+): Promise<void> => {
+  const { rows } = await client.query<Head>(`execute vafa_heads(${arrayLiteral(streamIds)})`);
+  for (const { id, head } of rows) heads.set(id, head ?? NO_STREAM);
 };
 
 /** `'{"a","b"}'`: the ids as one literal, quotes and backslashes escaped for the array and then for SQL. */

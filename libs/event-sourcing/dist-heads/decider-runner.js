@@ -1,0 +1,262 @@
+import { isTransient } from '@vafa/persistence';
+import { AppendOutcomeUnknownError, NO_STREAM, STREAMS_PER_LOAD_MAX } from './event-store.js';
+import { StreamQueues } from './stream-queues.js';
+import { decideStream, findOwn } from './stream-work.js';
+/** Given up: conflicts or a store that does not answer outlasted the deadline. */ export class DeadlinePassedError extends Error {
+    constructor(...args){
+        super(...args), this.name = 'DeadlinePassedError';
+    }
+}
+const BACKOFF_MS_MIN = 5;
+const BACKOFF_MS_MAX = 500;
+/**
+ * The one way commands reach their streams: load, decide, append. It takes pages of commands for many streams: states that are not cached come in
+ * one bulk read, the commands of one stream are decided in their order and share an append, and all appends are in flight together.
+ * Commands of one stream from overlapping calls wait for each other in the process; against other processes the expected revision decides:
+ * after a conflict the tail is read and the command is decided again. An answer without events (a rejection, or an effect that was there before) is given
+ * only when the stream has been seen to have nothing newer.
+ */ export class DeciderRunner {
+    constructor(options){
+        this.options = options;
+        this.queues = new StreamQueues();
+    }
+    /**
+   * One outcome for each command, in their order; the same id twice for one stream is one command. Never rejects for one command's sake.
+   * The deadline is looked at between attempts: a store that does not answer at all holds the call.
+   */ async run(commands, options) {
+        const outcomes = commands.map(()=>undefined);
+        const deadline = performance.now() + options.timeoutMs;
+        const { works, twins } = group(commands, outcomes);
+        // Those that must wait do not hold up the others.
+        const free = works.filter((work)=>this.queues.isFree(work.streamId));
+        const waiting = works.filter((work)=>!this.queues.isFree(work.streamId));
+        await Promise.all([
+            free,
+            waiting
+        ].map((part)=>this.runQueued(part, deadline)));
+        for (const [twin, index] of twins){
+            const outcome = outcomes[index];
+            outcomes[twin] = outcome?.status === 'accepted' ? {
+                ...outcome,
+                repeated: true
+            } : outcome;
+        }
+        return outcomes.map((outcome)=>outcome ?? {
+                status: 'failed',
+                error: new Error('the command was left without an outcome')
+            });
+    }
+    async runQueued(works, deadline) {
+        if (works.length === 0) return;
+        await this.queues.run(works.map((work)=>work.streamId), ()=>this.settle(works, deadline));
+    }
+    async settle(works, deadline) {
+        let open = works;
+        let error;
+        for(let backoffMs = BACKOFF_MS_MIN; open.length > 0; backoffMs = Math.min(backoffMs * 2, BACKOFF_MS_MAX)){
+            try {
+                await this.attempt(open);
+                error = undefined;
+            } catch (failure) {
+                error = failure;
+                if (!isRetryable(failure)) return fail(open, failure);
+            }
+            open = open.filter((work)=>work.open.length > 0);
+            if (open.length === 0) return;
+            if (performance.now() + backoffMs > deadline) {
+                return fail(open, new DeadlinePassedError('the deadline passed before the command was settled', {
+                    cause: error
+                }));
+            }
+            // A conflict is decided again at once the first time; what goes on is a crowd, or a store that is away.
+            if (error !== undefined || backoffMs > BACKOFF_MS_MIN) await pause(backoffMs * (0.5 + Math.random() / 2));
+        }
+    }
+    /** One round for all streams that are open. What stays open in `works` is to be tried again. */ async attempt(works) {
+        await this.readStates(works.filter((work)=>work.base === undefined));
+        const suspected = works.filter((work)=>work.open.some((command)=>command.suspectedAfter !== undefined));
+        await this.catchUp(suspected);
+        const behind = [];
+        const appends = works.filter((work)=>work.open.length > 0).map(async (work)=>{
+            if (!await this.decideAndAppend(work)) behind.push(work);
+        });
+        const results = await Promise.allSettled(appends);
+        await this.catchUp(behind);
+        for (const result of results)if (result.status === 'rejected') throw result.reason;
+    }
+    async readStates(works) {
+        const missing = works.filter((work)=>{
+            work.base = this.options.cache.get(work.streamId);
+            return work.base === undefined;
+        });
+        for(let i = 0; i < missing.length; i += STREAMS_PER_LOAD_MAX){
+            const page = missing.slice(i, i + STREAMS_PER_LOAD_MAX);
+            const found = await this.options.snapshots(page.map((work)=>work.streamId));
+            for (const work of page){
+                const initial = {
+                    revision: NO_STREAM,
+                    state: this.options.decider.initial(work.streamId)
+                };
+                work.base = found.get(work.streamId) ?? initial;
+            }
+        }
+    }
+    /** True where every outcome stands; false where the stream has to be caught up with before deciding again. */ async decideAndAppend(work) {
+        const { decider, codec } = this.options;
+        const base = work.base;
+        if (base === undefined) throw new Error(`no state for ${work.streamId}`);
+        for (const chunk of decideStream(work.open, base, decider, codec)){
+            // Without an append nothing has shown that the state is the current one.
+            if (chunk.events.length === 0) return false;
+            if (!await this.append(work, chunk)) return false;
+            if (work.open.length === 0) break;
+        }
+        return true;
+    }
+    /** False where the stream's tail has to tell what stands there. */ async append(work, chunk) {
+        const { store, cache } = this.options;
+        try {
+            const outcome = await store.append(work.streamId, chunk.expected, chunk.events);
+            // A repeat stands with the data of the first time, which may have been decided otherwise.
+            if (outcome.status === 'appended' && !outcome.repeated) {
+                this.conclude(work, chunk);
+                return true;
+            }
+        } catch (error) {
+            if (!isRetryable(error)) {
+                cache.delete(work.streamId);
+                fail([
+                    work
+                ], error);
+                return true;
+            }
+        }
+        cache.delete(work.streamId);
+        return false;
+    }
+    conclude(work, chunk) {
+        for (const { command, outcome } of chunk.decided)work.outcomes[command.index] = outcome;
+        const done = new Set(chunk.decided.map(({ command })=>command.index));
+        work.open = work.open.filter((command)=>!done.has(command.index));
+        work.base = chunk.after;
+        this.options.cache.set(work.streamId, chunk.after);
+    }
+    /**
+   * Reads the tails of streams in one bulk read. Commands whose events are found there are settled; where nothing is newer, what was
+   * decided without events stands; the rest stays open with the state brought up to date.
+   */ async catchUp(works) {
+        for(let i = 0; i < works.length; i += STREAMS_PER_LOAD_MAX){
+            const page = works.slice(i, i + STREAMS_PER_LOAD_MAX);
+            const after = new Map(page.map((work)=>[
+                    work.streamId,
+                    readAfter(work)
+                ]));
+            const tails = await this.options.store.load([
+                ...after.keys()
+            ], after);
+            for (const work of page)this.catchUpOne(work, tails.get(work.streamId) ?? []);
+        }
+    }
+    catchUpOne(work, stored) {
+        const { cache, codec, decider } = this.options;
+        const base = work.base;
+        if (base === undefined) return;
+        const isSuspected = work.open.some((command)=>command.suspectedAfter !== undefined);
+        try {
+            const tail = stored.map((event)=>codec.decode(event));
+            settleOwn(work, tail);
+            const newer = tail.filter((event)=>event.revision > base.revision);
+            assertContiguous(work.streamId, base.revision, newer);
+            const last = newer.at(-1);
+            if (last !== undefined) {
+                const state = newer.reduce((current, { event })=>decider.evolve(current, event), base.state);
+                work.base = {
+                    revision: last.revision,
+                    state
+                };
+            }
+            cache.set(work.streamId, work.base ?? base);
+            // The suspicion is settled; whether the decisions stand will be seen after they are made.
+            if (!isSuspected && last === undefined) this.concludeWithoutEvents(work);
+        } catch (error) {
+            cache.delete(work.streamId);
+            fail([
+                work
+            ], error);
+        }
+    }
+    /** Nothing newer in the stream: the answers without events that this state leads to are true now. */ concludeWithoutEvents(work) {
+        const { decider, codec } = this.options;
+        if (work.base === undefined) return;
+        const [chunk] = decideStream(work.open, work.base, decider, codec);
+        if (chunk !== undefined && chunk.events.length === 0) this.conclude(work, chunk);
+    }
+}
+/** The commands by stream, and those whose id came up before with the place of the first. */ const group = (commands, outcomes)=>{
+    const works = new Map();
+    const twins = new Map();
+    const seen = new Map();
+    commands.forEach((command, index)=>{
+        const key = `${command.id} ${command.streamId}`;
+        const first = seen.get(key);
+        if (first !== undefined) {
+            twins.set(index, first);
+            return;
+        }
+        seen.set(key, index);
+        const { streamId } = command;
+        const work = works.get(streamId);
+        if (work !== undefined) work.open.push({
+            ...command,
+            index
+        });
+        else works.set(streamId, {
+            streamId,
+            open: [
+                {
+                    ...command,
+                    index
+                }
+            ],
+            base: undefined,
+            outcomes
+        });
+    });
+    return {
+        works: [
+            ...works.values()
+        ],
+        twins
+    };
+};
+/** Where to read from: the state's revision, or earlier where a command may have been appended earlier. */ const readAfter = (work)=>work.open.reduce((lowest, command)=>Math.min(lowest, command.suspectedAfter ?? lowest), work.base?.revision ?? NO_STREAM);
+/** Takes the commands whose events stand in the tail off the list, and the suspicion from the others. */ const settleOwn = (work, tail)=>{
+    const found = new Set(tail.map((event)=>event.id));
+    work.open = work.open.filter((command)=>{
+        if (!found.has(command.id)) return true;
+        work.outcomes[command.index] = {
+            status: 'accepted',
+            events: findOwn(command.id, tail) ?? [],
+            repeated: true
+        };
+        return false;
+    }).map(({ suspectedAfter: _settled, ...command })=>command);
+};
+const assertContiguous = (streamId, base, newer)=>{
+    newer.forEach((event, i)=>{
+        if (event.revision !== base + 1 + i) throw new Error(`${streamId} has no revision ${base + 1 + i}: the stream is corrupt`);
+    });
+};
+const fail = (works, error)=>{
+    for (const work of works){
+        for (const command of work.open)work.outcomes[command.index] = {
+            status: 'failed',
+            error
+        };
+        work.open = [];
+    }
+};
+const isRetryable = (error)=>error instanceof AppendOutcomeUnknownError || isTransient(error);
+const pause = (ms)=>new Promise((resolve)=>setTimeout(resolve, ms));
+
+//# sourceMappingURL=decider-runner.js.map

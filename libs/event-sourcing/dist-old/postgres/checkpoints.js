@@ -1,0 +1,47 @@
+import { quoteName } from '@vafa/persistence';
+/** Another reader has applied a page in between: this one is no longer the leader, and nothing of its page may stand. */ export class CheckpointMovedError extends Error {
+    constructor(...args){
+        super(...args), this.name = 'CheckpointMovedError';
+    }
+}
+/**
+ * The table that a service's migration creates for its readers. `as_of` is when the last event applied was recorded, so that a view
+ * over it can say how fresh the read models are.
+ */ export const createCheckpointTable = (table)=>`
+  create table ${quoteName(table)} (
+    name text primary key,
+    position text,
+    as_of timestamptz,
+    events bigint not null default 0,
+    updated_at timestamptz not null default clock_timestamp()
+  )`;
+/** How far one reader has come; written in the same transaction as what it has read. */ export class Checkpoint {
+    constructor(table, name){
+        this.table = table;
+        this.name = name;
+    }
+    /** The position to go on behind; `null` is the beginning. Creates the row where it is missing. */ async read(querier) {
+        const table = quoteName(this.table);
+        await querier.query(`insert into ${table} (name) values ($1) on conflict do nothing`, [
+            this.name
+        ]);
+        const rows = await querier.query(`select position from ${table} where name = $1`, [
+            this.name
+        ]);
+        return rows[0]?.position ?? null;
+    }
+    /** Moves from one position to the next, and holds the row until the transaction ends. @throws CheckpointMovedError where it is not at `from`. */ async move(work, from, to, applied) {
+        const moved = await work.query(`update ${quoteName(this.table)}
+       set position = $3, events = events + $4, as_of = coalesce($5, as_of), updated_at = clock_timestamp()
+       where name = $1 and position is not distinct from $2 returning 1`, [
+            this.name,
+            from,
+            to,
+            applied.events,
+            applied.asOf ?? null
+        ]);
+        if (moved.length === 0) throw new CheckpointMovedError(`the checkpoint ${this.name} is no longer at ${from ?? 'the beginning'}`);
+    }
+}
+
+//# sourceMappingURL=checkpoints.js.map
