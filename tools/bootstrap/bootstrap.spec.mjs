@@ -109,6 +109,7 @@ describe('the command line', () => {
     expect(commandFor(['start', '--help']).args.slice(-1)).toEqual(['--help']);
     expect(commandFor(['--test', 'claims']).args.slice(-4)).toEqual(['claims', '--selectProjects', 'unit', 'int']);
     expect(commandFor(['--test', '--selectProjects', 'e2e']).args.slice(-2)).toEqual(['--selectProjects', 'e2e']);
+    expect(commandFor(['--run', 'tools/x.mjs', 'a']).args.slice(-2)).toEqual(['tools/x.mjs', 'a']);
     expect(commandFor(['status', '--json']).args[0]).toMatch(/apps\/cli\/dist\/main\.js$/);
   });
 });

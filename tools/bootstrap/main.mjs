@@ -54,6 +54,7 @@ export function commandFor(args) {
     ];
     return { args: chosen ? jest : [...jest, '--selectProjects', 'unit', 'int'], cwd: ROOT };
   }
+  if (first === '--run') return { args: ['--no-warnings', ...rest], cwd: ROOT };
   if (first === 'start') return { args: [join(ROOT, 'apps', 'standalone', 'dist', 'main.js'), ...rest], linked: true };
   return { args: [join(ROOT, 'apps', 'cli', 'dist', 'main.js'), ...args] };
 }

@@ -1,6 +1,16 @@
 import { relative } from 'node:path';
 import type { Standalone } from './standalone.js';
 
+/** Says a line to the person at the terminal. */
+export function tell(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** Says what went wrong. */
+export function complain(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
 /** The lines of `npm start -- --help`. */
 export const HELP = `Usage: npm start [-- --help]
 

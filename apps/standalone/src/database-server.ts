@@ -66,7 +66,7 @@ async function tryConnection(url: string, shown: string): Promise<void> {
     const client = await connectClient({ url, applicationName: 'vafa-start' });
     await client.end();
   } catch (error) {
-    const cause = error instanceof AggregateError ? error.errors[0] : error;
+    const cause: unknown = error instanceof AggregateError ? error.errors[0] : error;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new StartupError(`The database ${shown} does not let us in (${reason}): check VAFA_DATABASE_URL.`);
   }

@@ -37,5 +37,5 @@ function keepWithinSize(path: string): void {
 function shortLine(line: string): string {
   const { time, level, service, msg, err } = JSON.parse(line) as Record<string, unknown>;
   const cause = typeof err === 'object' && err !== null && 'message' in err ? `: ${String(err.message)}` : '';
-  return `${String(time).slice(11, 19)} ${String(level)} ${String(service)} ${String(msg ?? '')}${cause}`;
+  return `${String(time).slice(11, 19)} ${String(level)} ${String(service)} ${typeof msg === 'string' ? msg : ''}${cause}`;
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { HELP } from './announce.js';
+import { complain, HELP, tell } from './announce.js';
 import { serve } from './serve.js';
 
 const ROOT = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
@@ -9,10 +9,10 @@ const EXIT_USAGE = 2;
 
 const unknown = process.argv.slice(2).find((word) => word !== '--help' && word !== '-h');
 if (unknown !== undefined) {
-  console.error(`npm start knows no "${unknown}": settings are environment variables, see npm start -- --help.`);
+  complain(`npm start knows no "${unknown}": settings are environment variables, see npm start -- --help.`);
   process.exitCode = EXIT_USAGE;
 } else if (process.argv.length > 2) {
-  console.log(HELP);
+  tell(HELP);
 } else {
   const { version } = JSON.parse(readFileSync(`${ROOT}/package.json`, 'utf8')) as { version: string };
   await serve({ root: ROOT, version });

@@ -1,4 +1,5 @@
-import { announcement } from './announce.js';
+import { inspect } from 'node:util';
+import { announcement, complain, tell } from './announce.js';
 
 /** A terminal's Ctrl-C reaches us directly, by npm and by the start script: what comes within this time is one press. */
 const ONE_PRESS_MS = 800;
@@ -18,19 +19,19 @@ export async function serve({ root, version }: { root: string; version: string }
     ]);
     const config = readStandaloneConfig(process.env, root);
     const services = loadServices(process.env);
-    const standalone = await startStandalone({ config, services, version, say: (line) => console.log(line) });
-    console.log(announcement(standalone, config.folder, performance.now() - started));
+    const standalone = await startStandalone({ config, services, version, say: tell });
+    tell(announcement(standalone, config.folder, performance.now() - started));
     const reason = await Promise.race([stopRequest, standalone.database.lost]).catch((error: unknown) => error);
     if (reason instanceof Error) {
       process.exitCode = EXIT_FAILED;
-      console.error(reason.message);
+      complain(reason.message);
     }
-    console.log('Stopping: what is under way is finished first.');
+    tell('Stopping: what is under way is finished first.');
     await standalone.stop();
-    console.log('Stopped.');
+    tell('Stopped.');
   } catch (error) {
     process.exitCode = EXIT_FAILED;
-    console.error(isForPeople(error) ? error.message : error);
+    complain(isForPeople(error) ? error.message : inspect(error));
   }
   // Everything is closed; whatever timer a library left must not keep the process.
   process.exit();
@@ -52,7 +53,7 @@ function listenForStop(): Promise<Error | undefined> {
   process.channel?.unref();
   for (const event of ['uncaughtException', 'unhandledRejection'] as const)
     process.on(event, (cause: unknown) => {
-      console.error(cause);
+      complain(inspect(cause));
       resolve(
         new Error('A fault that nobody handled ends this run; it is a bug, please report it with the lines above.'),
       );

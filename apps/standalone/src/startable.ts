@@ -14,6 +14,7 @@ export type Startable = {
   readonly description: string;
   readonly paths: readonly RegExp[];
   readonly migrations: MigrationSet;
+  readonly entities: readonly (new () => object)[];
   /** Starts it on what the installation shares, with connections of its own. */
   start(installation: Installation, logger: Logger): Promise<RunningService>;
 };
@@ -21,12 +22,13 @@ export type Startable = {
 /** Reads the service's settings. @throws ConfigError before anything is started */
 export function configure<Config>(definition: ServiceDefinition<Config>, env: Environment): Startable {
   const config = definition.config(env);
-  const { name, description, paths, migrations } = definition;
+  const { name, description, paths, migrations, entities } = definition;
   return {
     name,
     description,
     paths,
     migrations,
+    entities,
     start: async (installation, logger) =>
       startService(definition, await installation.contextFor(definition, config, logger)),
   };
