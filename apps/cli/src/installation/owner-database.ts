@@ -1,6 +1,5 @@
 import pg from 'pg';
 
-import { messageOf } from '../errors.js';
 import { Refusal, type Surroundings } from '../command.js';
 import { runningInstallation } from './run-file.js';
 
@@ -24,7 +23,7 @@ export const withOwnerDatabase = async <Result>(
   try {
     await client.connect();
   } catch (error) {
-    const cause = messageOf(error);
+    const cause = error instanceof Error ? error.message || error.name : String(error);
     throw new Refusal(`The database cannot be reached (${cause}).`);
   }
   try {

@@ -1,0 +1,49 @@
+import { hashOfContent, type PurchaseCompleted } from '@vafa/contracts';
+import type { Message, MessageBus } from '@vafa/messaging';
+import type { Awaited, Outcome, Outcomes } from './outcomes.js';
+import type { References } from './references.js';
+
+/** How long a caller may have an outcome waited for. */
+export const WAIT_MS_MAX = 30_000;
+
+const CLOUD_EVENT = { 'content-type': 'application/cloudevents+json' };
+
+/**
+ * The door for purchases that do not come by the bus: resolves references and puts the same event on the same topic as everybody else, so that
+ * there is one way in.
+ */
+export class PurchaseDoor {
+  constructor(
+    private readonly bus: MessageBus,
+    private readonly references: References,
+    private readonly outcomes: Outcomes,
+  ) {}
+
+  /**
+   * Publishes validated events, all or none; they are safe when this returns. Answers their outcomes in order, `null` for one that
+   * did not come within `waitMs`.
+   * @throws where the bus does not take them: nothing is known to have been taken then, and sending again does no harm.
+   */
+  async take(events: readonly PurchaseCompleted[], waitMs: number): Promise<(Outcome | null)[]> {
+    const named = events.flatMap(({ data }) => data.member ?? []);
+    const members = await (waitMs > 0 ? this.references.resolvePatiently(named) : this.references.resolve(named));
+    const resolved = events.map((event) => resolve(event, members));
+    const waiting = waitMs > 0 ? resolved.map((event) => this.outcomes.wait(awaitedOf(event), waitMs)) : [];
+    await this.bus.publish(resolved.map(messageOf));
+    return waitMs > 0 ? Promise.all(waiting) : events.map(() => null);
+  }
+}
+
+const resolve = (event: PurchaseCompleted, members: ReadonlyMap<string, string>): PurchaseCompleted => {
+  const memberId = event.data.member === null ? undefined : members.get(event.data.member);
+  return memberId === undefined ? event : { ...event, data: { ...event.data, member: `member:${memberId}` } };
+};
+
+const awaitedOf = ({ source, data }: PurchaseCompleted): Awaited => ({ source, data, hash: hashOfContent(data) });
+
+const messageOf = (event: PurchaseCompleted): Message => ({
+  topic: 'commerce.purchases',
+  key: event.data.member,
+  value: Buffer.from(JSON.stringify(event)),
+  headers: CLOUD_EVENT,
+});

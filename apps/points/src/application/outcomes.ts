@@ -1,0 +1,129 @@
+import type { Explanation } from '../domain/earning.js';
+
+export type OutcomeStatus = 'taken' | 'waiting' | 'anonymous' | 'conflict' | 'quarantined' | 'refused';
+
+/** What became of a purchase, as callers over HTTP and listeners on the bus learn it. */
+export type Outcome = {
+  readonly source: string;
+  readonly purchaseId: string;
+  readonly status: OutcomeStatus;
+  readonly memberId: string | null;
+  readonly points: number;
+  readonly transactionId: string | null;
+  readonly reason: string | null;
+  readonly explanation: Explanation | null;
+};
+
+export const naturalKey = (source: string, naturalId: string): string => `${source}\u0000${naturalId}`;
+
+/** A purchase that somebody waits for: content and member count as well, since the same key with others is a conflict. */
+export type Awaited = {
+  readonly source: string;
+  readonly data: { readonly purchaseId: string; readonly member: string | null };
+  readonly hash: string;
+};
+
+export const fingerprint = ({ source, data, hash }: Awaited): string =>
+  `${naturalKey(source, data.purchaseId)}\u0000${data.member ?? ''}\u0000${hash}`;
+
+/** How often waiters are looked up in the register, for outcomes that another process brought about. */
+export const LOOK_UP_INTERVAL_MS = 200;
+export const LOOK_UP_SIZE_MAX = 1_000;
+
+type Waiter = {
+  readonly awaited: Awaited;
+  readonly since: number;
+  readonly resolve: (outcome: Outcome | null) => void;
+};
+
+/**
+ * Those who wait for the outcome of a purchase they sent. Within this process they are answered by whoever brings the outcome
+ * about (for an award: once the read models show it, so that a caller reads what it was told); what other processes do is looked
+ * up now and then, in one query for all.
+ */
+export class Outcomes {
+  private readonly waiting = new Map<string, Set<Waiter>>();
+  private readonly expected = new Map<string, Set<string>>();
+  private timer: NodeJS.Timeout | undefined;
+
+  /** @param lookUp answers the outcomes that the register knows, in the order asked, `null` where there is none yet. */
+  constructor(private readonly lookUp: (awaited: readonly Awaited[]) => Promise<readonly (Outcome | null)[]>) {}
+
+  /** The outcome, or `null` once `waitMs` have passed without one. */
+  wait(awaited: Awaited, waitMs: number): Promise<Outcome | null> {
+    const key = fingerprint(awaited);
+    return new Promise((resolve) => {
+      const timeout = setTimeout(() => done(null), waitMs);
+      const done = (outcome: Outcome | null): void => {
+        clearTimeout(timeout);
+        const waiters = this.waiting.get(key);
+        waiters?.delete(waiter);
+        if (waiters?.size === 0) this.waiting.delete(key);
+        resolve(outcome);
+      };
+      const waiter: Waiter = { awaited, since: performance.now(), resolve: done };
+      const waiters = this.waiting.get(key);
+      if (waiters === undefined) this.waiting.set(key, new Set([waiter]));
+      else waiters.add(waiter);
+      this.schedule();
+    });
+  }
+
+  /** Answers those who wait for exactly this purchase. */
+  settle(key: string, outcome: Outcome): void {
+    for (const waiter of [...(this.waiting.get(key) ?? [])]) waiter.resolve(outcome);
+  }
+
+  /** Notes that the purchase with this fingerprint, if anybody waits for it, is answered by the award `transactionId`. */
+  expect(transactionId: string, key: string): void {
+    if (!this.waiting.has(key)) return;
+    const keys = this.expected.get(transactionId);
+    if (keys === undefined) this.expected.set(transactionId, new Set([key]));
+    else keys.add(key);
+  }
+
+  /** Answers those whose purchase led to this award. */
+  settleExpected(transactionId: string, outcome: Outcome): void {
+    const keys = this.expected.get(transactionId);
+    if (keys === undefined) return;
+    this.expected.delete(transactionId);
+    for (const key of keys) this.settle(key, outcome);
+  }
+
+  /** True where nobody waits: callers may save themselves the work. */
+  get idle(): boolean {
+    return this.expected.size === 0;
+  }
+
+  /** Answers everybody who still waits with nothing: the service stops. */
+  close(): void {
+    clearTimeout(this.timer);
+    for (const waiters of [...this.waiting.values()]) for (const waiter of [...waiters]) waiter.resolve(null);
+    this.expected.clear();
+  }
+
+  private schedule(): void {
+    this.timer ??= setTimeout(() => void this.lookUpOverdue(), LOOK_UP_INTERVAL_MS).unref();
+  }
+
+  private async lookUpOverdue(): Promise<void> {
+    const before = performance.now() - LOOK_UP_INTERVAL_MS;
+    const overdue = [...this.waiting.values()]
+      .flatMap((waiters) => [...waiters])
+      .filter((waiter) => waiter.since < before)
+      .slice(0, LOOK_UP_SIZE_MAX);
+    try {
+      const found = overdue.length === 0 ? [] : await this.lookUp(overdue.map((waiter) => waiter.awaited));
+      for (const [index, waiter] of overdue.entries()) {
+        const outcome = found[index] ?? null;
+        if (outcome !== null) waiter.resolve(outcome);
+      }
+    } catch {
+      // The database is away: waiters are looked up again, and run into their own limit if it stays away.
+    }
+    this.timer = undefined;
+    // Expectations of waiters that gave up are let go of with them.
+    if (this.waiting.size === 0) this.expected.clear();
+    else this.schedule();
+  }
+}

@@ -1,0 +1,179 @@
+import { Controller, Get, Inject, Param, Query, Req } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiParam, ApiQuery, ApiTags } from '@nestjs/swagger';
+import { canonicalInstant, formatReference, isUuid, parsePathReference } from '@vafa/contracts';
+import {
+  CurrentPrincipal,
+  decodeCursor,
+  encodeCursor,
+  ensureReaches,
+  Permission,
+  preferredLanguage,
+  PROBLEMS,
+  ProblemException,
+  type Clock,
+  type Principal,
+} from '@vafa/service';
+import type { FastifyRequest } from 'fastify';
+import { References } from '../application/references.js';
+import type { Explanation } from '../domain/earning.js';
+import { sentencesOf } from '../domain/explain.js';
+import {
+  LedgerQueries,
+  PAGE_SIZE_DEFAULT,
+  PAGE_SIZE_MAX,
+  type Balance,
+  type LotPlace,
+  type LotRow,
+  type Movement,
+} from '../read-models/queries.js';
+import { CLOCK } from '../points.tokens.js';
+import { moneyIn } from './money.js';
+import { POINTS_PROBLEMS } from './problems.js';
+import { BALANCE, LOTS, MOVEMENT_EXPLANATION, MOVEMENTS } from './schemas.js';
+
+/** Both times of every read: what the answer speaks of, and up to when it knew. */
+type Times = { readonly asOf: string; readonly knownAt: string };
+type Page<Item> = Times & { readonly items: readonly Item[]; readonly next: string | null };
+
+const REF = { name: 'ref', description: 'The id of a member, `card:<number>` or `external:<id>`.' };
+
+/** What the ledger holds of a member. */
+@ApiTags('points')
+@Controller('v1/members/:ref/points')
+export class PointsController {
+  constructor(
+    @Inject(LedgerQueries) private readonly ledger: LedgerQueries,
+    @Inject(References) private readonly references: References,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  @Get()
+  @Permission('points:read')
+  @ApiOperation({ summary: "A member's points" })
+  @ApiParam(REF)
+  @ApiOkResponse({ schema: BALANCE })
+  async balance(
+    @Param('ref') ref: string,
+    @CurrentPrincipal() principal: Principal,
+  ): Promise<Balance & { expiring: readonly { amount: number; at: string }[] } & Times> {
+    const memberId = await this.member(ref, principal);
+    const [balance, expiring] = await Promise.all([this.ledger.balance(memberId), this.ledger.expiring(memberId)]);
+    return { ...balance, expiring, ...this.times() };
+  }
+
+  @Get('transactions')
+  @Permission('points:read')
+  @ApiOperation({ summary: "A member's movements, the latest first" })
+  @ApiParam(REF)
+  @ApiQuery({ name: 'limit', required: false, schema: { type: 'integer', minimum: 1, maximum: PAGE_SIZE_MAX } })
+  @ApiQuery({ name: 'after', required: false, description: '`next` of the page before.' })
+  @ApiOkResponse({ schema: MOVEMENTS })
+  async transactions(
+    @Param('ref') ref: string,
+    @Query('limit') limit: unknown,
+    @Query('after') after: unknown,
+    @CurrentPrincipal() principal: Principal,
+  ): Promise<Page<Movement>> {
+    const size = pageSize(limit);
+    const before = after === undefined ? null : decodeCursor(text('after', after), revisionOf);
+    const memberId = await this.member(ref, principal);
+    const rows = await this.ledger.movements(memberId, size + 1, before);
+    const items = rows.slice(0, size).map(({ revision: _revision, ...movement }) => movement);
+    const last = rows[size - 1];
+    return { items, next: rows.length > size && last ? encodeCursor(last.revision) : null, ...this.times() };
+  }
+
+  @Get('transactions/:id/explanation')
+  @Permission('points:read')
+  @ApiOperation({ summary: 'Why a movement has the points it has', description: 'In the language of Accept-Language.' })
+  @ApiParam(REF)
+  @ApiParam({ name: 'id', description: 'The transaction.' })
+  @ApiOkResponse({ schema: MOVEMENT_EXPLANATION })
+  async explanation(
+    @Param('ref') ref: string,
+    @Param('id') id: string,
+    @CurrentPrincipal() principal: Principal,
+    @Req() request: FastifyRequest,
+  ): Promise<{ transaction: Movement; sentences: string[]; explanation: Explanation }> {
+    const memberId = await this.member(ref, principal);
+    const found = isUuid(id) ? await this.ledger.movement(memberId, id) : undefined;
+    if (found === undefined) throw new ProblemException(POINTS_PROBLEMS['unknown-transaction']);
+    const { movement: transaction, explanation } = found;
+    const language = preferredLanguage(request.headers['accept-language']);
+    const sentences = sentencesOf(explanation, language, moneyIn(language, explanation.currency));
+    return { transaction, sentences, explanation };
+  }
+
+  @Get('lots')
+  @Permission('points:read')
+  @ApiOperation({ summary: "A member's lots, in the order in which they are spent" })
+  @ApiParam(REF)
+  @ApiQuery({ name: 'limit', required: false, schema: { type: 'integer', minimum: 1, maximum: PAGE_SIZE_MAX } })
+  @ApiQuery({ name: 'after', required: false, description: '`next` of the page before.' })
+  @ApiOkResponse({ schema: LOTS })
+  async lots(
+    @Param('ref') ref: string,
+    @Query('limit') limit: unknown,
+    @Query('after') after: unknown,
+    @CurrentPrincipal() principal: Principal,
+  ): Promise<Page<LotRow>> {
+    const size = pageSize(limit);
+    const place = after === undefined ? null : decodeCursor(text('after', after), lotPlaceOf);
+    const memberId = await this.member(ref, principal);
+    const rows = await this.ledger.lots(memberId, size + 1, place);
+    const last = rows[size - 1];
+    const next = rows.length > size && last ? encodeCursor([last.lotId, last.availableAt, last.expiresAt]) : null;
+    return { items: rows.slice(0, size), next, ...this.times() };
+  }
+
+  /** The member behind a path's reference. A member gets no further than to himself, whether the other exists or not. */
+  private async member(ref: string, principal: Principal): Promise<string> {
+    const parsed = parsePathReference(ref);
+    if (parsed === undefined)
+      throw new ProblemException(PROBLEMS['invalid-parameter'], {
+        errors: [{ in: 'path', pointer: '/ref', detail: 'must be a member id, card:<number> or external:<id>' }],
+      });
+    const reference = formatReference(parsed);
+    const memberId = (await this.references.resolvePatiently([reference])).get(reference);
+    if (principal.role === 'member') ensureReaches(principal, memberId ?? '');
+    if (memberId === undefined) throw new ProblemException(POINTS_PROBLEMS['unknown-member']);
+    return memberId;
+  }
+
+  private times(): Times {
+    return { asOf: canonicalInstant(this.clock.now()), knownAt: canonicalInstant(Temporal.Now.instant()) };
+  }
+}
+
+const pageSize = (limit: unknown): number => {
+  const size =
+    limit === undefined ? PAGE_SIZE_DEFAULT : typeof limit === 'string' && /^\d{1,4}$/.test(limit) ? Number(limit) : 0;
+  if (size >= 1 && size <= PAGE_SIZE_MAX) return size;
+  throw parameterProblem('limit', `must be a whole number from 1 to ${PAGE_SIZE_MAX}`);
+};
+
+const text = (name: string, value: unknown): string => {
+  if (typeof value === 'string') return value;
+  throw parameterProblem(name, 'must be given once');
+};
+
+const parameterProblem = (name: string, detail: string): ProblemException =>
+  new ProblemException(PROBLEMS['invalid-parameter'], { errors: [{ in: 'query', pointer: `/${name}`, detail }] });
+
+const revisionOf = (place: unknown): number | undefined =>
+  typeof place === 'number' && Number.isSafeInteger(place) && place >= 0 && place <= 2_147_483_647 ? place : undefined;
+
+const lotPlaceOf = (place: unknown): LotPlace | undefined => {
+  if (!Array.isArray(place) || place.length !== 3) return undefined;
+  const [lotId, availableAt, expiresAt] = place as unknown[];
+  if (typeof lotId !== 'string' || !isUuid(lotId) || !isInstant(availableAt)) return undefined;
+  return expiresAt === null || isInstant(expiresAt) ? { lotId, availableAt, expiresAt } : undefined;
+};
+
+const isInstant = (value: unknown): value is string => {
+  try {
+    return typeof value === 'string' && canonicalInstant(value) === value;
+  } catch {
+    return false;
+  }
+};

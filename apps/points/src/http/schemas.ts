@@ -1,0 +1,142 @@
+import { eventSchema, PURCHASE_STATUSES, purchaseData } from '@vafa/contracts';
+
+/** JSON Schemas of answers, for OpenAPI. Bodies of events have theirs in the contracts. */
+type Schema = Record<string, unknown>;
+
+const points = (description: string): Schema => ({ type: 'integer', description: `${description} In whole points.` });
+const instant = (description: string): Schema => ({ type: 'string', format: 'date-time', description });
+const textOrNull = (description: string): Schema => ({ type: ['string', 'null'], description });
+
+const object = (description: string, properties: Record<string, Schema>): Schema => ({
+  type: 'object',
+  description,
+  required: Object.keys(properties),
+  properties,
+});
+
+const list = (description: string, items: Schema): Schema => ({ type: 'array', description, items });
+
+/** OpenAPI names its dialect once for the whole document. */
+const { $schema: _dialect, $id: _id, ...event } = eventSchema('commerce.purchase.completed', 'http') as Schema;
+
+export const PURCHASE_EVENT: Schema = event;
+export const PURCHASE_DATA: Schema = purchaseData;
+export const PURCHASE_BODY: Schema = { oneOf: [PURCHASE_EVENT, PURCHASE_DATA] };
+
+const component = object('A part of an award.', {
+  rule: { type: 'string', description: 'The rule that gave it.' },
+  version: { type: 'integer', description: "The rule's version." },
+  rate: {
+    type: 'array',
+    description: 'Points, and the minor units of money that earn them.',
+    prefixItems: [{ type: 'integer' }, { type: 'integer' }],
+    items: { type: 'integer' },
+    minItems: 2,
+    maxItems: 2,
+  },
+  base: { type: 'integer', description: 'The money it was worked out on, in minor units.' },
+  points: points('What it gave.'),
+  rounding: { type: 'string', enum: ['floor'] },
+  lines: list('The lines that counted.', { type: 'string' }),
+});
+
+const declined = {
+  type: 'object',
+  description: 'What did not earn, and why not.',
+  required: ['rule', 'reason'],
+  properties: {
+    rule: { type: 'string' },
+    reason: { type: 'string', enum: ['kind-excluded', 'below-one-point'] },
+    kind: { type: 'string', description: 'The kind of the lines left out.' },
+    lines: list('The lines left out.', { type: 'string' }),
+    base: { type: 'integer', description: 'The money there was, in minor units.' },
+    needed: { type: 'integer', description: 'The money that one point takes, in minor units.' },
+  },
+};
+
+export const EXPLANATION = object('Why these points.', {
+  programme: { type: 'integer', description: 'The version of the programme that decided.' },
+  currency: { type: 'string', description: 'ISO 4217.' },
+  components: list('What earned.', component),
+  declined: list('What did not.', declined),
+});
+
+export const OUTCOME = object('What became of a purchase.', {
+  source: { type: 'string' },
+  purchaseId: { type: 'string' },
+  status: { type: 'string', enum: PURCHASE_STATUSES },
+  memberId: textOrNull('The member, where one is known.'),
+  points: points('What it earned.'),
+  transactionId: textOrNull('Its movement in the ledger.'),
+  reason: textOrNull('Why it was refused, as a code.'),
+  explanation: { oneOf: [EXPLANATION, { type: 'null' }] },
+});
+
+export const PENDING = object('A purchase that is safe, with its outcome still to come.', {
+  source: { type: 'string' },
+  purchaseId: { type: 'string' },
+  status: { type: 'string', const: 'accepted' },
+  location: { type: 'string', description: 'Where its outcome will be.' },
+});
+
+export const BATCH_RESULT = object('What became of each event, in the order sent.', {
+  results: list('One each.', { oneOf: [OUTCOME, PENDING] }),
+});
+
+export const PREVIEW = object('What a purchase would earn. Nothing was written.', {
+  points: points('What it would earn.'),
+  explanation: EXPLANATION,
+  sentences: list('The explanation in words.', { type: 'string' }),
+});
+
+const TIMES = { asOf: instant('The moment this speaks of.'), knownAt: instant('By what was recorded until when.') };
+
+export const BALANCE = object('Points of a member.', {
+  balance: points('Available and held, less debt.'),
+  available: points('Can be spent now.'),
+  pending: points('Earned, but not to be spent yet.'),
+  held: points('Set aside for a redemption under way.'),
+  debt: points('Owed after a return.'),
+  expiring: list(
+    'What lapses when, soonest first.',
+    object('Points.', { amount: points('How many.'), at: instant('When.') }),
+  ),
+  ...TIMES,
+});
+
+const MOVEMENT = object('A movement of points.', {
+  transactionId: { type: 'string' },
+  kind: { type: 'string', enum: ['earned'] },
+  amount: points('Positive adds to the balance.'),
+  occurredAt: instant('When it happened, as the source said.'),
+  effectiveAt: instant('When it counts for the account.'),
+  recordedAt: instant('When the ledger took it.'),
+  ruleVersion: { type: 'integer', description: 'The version of the programme that decided.' },
+  source: textOrNull('Who sent the purchase.'),
+  purchaseId: textOrNull('The purchase.'),
+});
+
+const LOT = object('Points of one origin.', {
+  lotId: { type: 'string' },
+  amount: points('At the beginning.'),
+  remaining: points('What is left.'),
+  earnedAt: instant('When they were earned.'),
+  availableAt: instant('From when they may be spent.'),
+  expiresAt: { type: ['string', 'null'], format: 'date-time', description: 'Until when; null for ever.' },
+});
+
+const page = (of: Schema, description: string): Schema =>
+  object(description, {
+    items: list('The page.', of),
+    next: textOrNull('`after` of the next page, null on the last.'),
+    ...TIMES,
+  });
+
+export const MOVEMENTS = page(MOVEMENT, 'Movements, the latest first.');
+export const LOTS = page(LOT, 'Lots with points left, in the order in which they are spent.');
+
+export const MOVEMENT_EXPLANATION = object('Why a movement has the points it has.', {
+  transaction: MOVEMENT,
+  sentences: list('The explanation in the language asked for.', { type: 'string' }),
+  explanation: EXPLANATION,
+});

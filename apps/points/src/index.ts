@@ -1,0 +1,27 @@
+import { TOPICS } from '@vafa/contracts';
+import { eventStoreMigrations } from '@vafa/event-sourcing';
+import { messagingMigrations } from '@vafa/messaging';
+import type { ServiceDefinition } from '@vafa/service';
+import { pointsConfig, type PointsConfig } from './config.js';
+import { pointsModule } from './points.module.js';
+import { FirstTables1795000000001 } from './read-models/migrations/0001-first-tables.js';
+
+export type { PointsConfig } from './config.js';
+
+/** The ledger: what purchases earn, balances, lots and why. */
+export const pointsService: ServiceDefinition<PointsConfig> = {
+  name: 'points',
+  description: 'The points ledger: purchases in, points out, and an explanation of every one of them.',
+  paths: [/^\/v1\/purchases(?:\/|$)/, /^\/v1\/members\/[^/]+\/points(?:\/|$)/],
+  module: pointsModule,
+  topics: [TOPICS['commerce.purchases'].name, TOPICS['loyalty.members'].name],
+  group: 'points',
+  migrations: {
+    schema: 'points',
+    role: 'vafa_points',
+    migrations: [FirstTables1795000000001],
+    inherits: [messagingMigrations.role, eventStoreMigrations.role],
+  },
+  entities: [],
+  config: pointsConfig,
+};

@@ -1,0 +1,3 @@
+/** Injection tokens for what is not a class of ours. */
+export const PROGRAMME = Symbol('programme');
+export const CLOCK = Symbol('clock');

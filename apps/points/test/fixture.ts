@@ -1,0 +1,110 @@
+import { hashOfContent, TOPICS, type PurchaseData } from '@vafa/contracts';
+import { DeciderRunner, eventStoreMigrations, LogReader, PostgresEventStore, StateCache } from '@vafa/event-sourcing';
+import { messagingMigrations, PostgresMessageBus } from '@vafa/messaging';
+import { Database, migrate } from '@vafa/persistence';
+import { FixedClock } from '@vafa/service';
+import { createTestDatabase } from '@vafa/testing';
+import { uuidv7 } from 'uuidv7';
+import { Claims } from '../src/application/claims.js';
+import { PurchaseIntake, type IncomingPurchase } from '../src/application/intake.js';
+import { Outcomes } from '../src/application/outcomes.js';
+import { References } from '../src/application/references.js';
+import { PurchaseRegister } from '../src/application/register.js';
+import { ACCOUNT_STREAMS, pointsAccount, type PointsAccount } from '../src/domain/account.js';
+import { FIRST_PROGRAMME } from '../src/domain/programme.js';
+import type { PointsEvent } from '../src/events/points-event.js';
+import { pointsCodec } from '../src/events/points-forms.js';
+import { pointsService } from '../src/index.js';
+import { AccountSnapshots } from '../src/read-models/accounts.js';
+import { LedgerProjection } from '../src/read-models/ledger.projection.js';
+import { LedgerQueries } from '../src/read-models/queries.js';
+
+export const NOW = '2026-06-01T12:00:00Z';
+
+export type Fixture = Awaited<ReturnType<typeof startFixture>>;
+
+/** Points on a real database, without HTTP and transport: its parts as the module wires them, the reader started when a test says so. */
+export const startFixture = async () => {
+  const { url, drop } = await createTestDatabase();
+  const sets = [eventStoreMigrations, messagingMigrations, pointsService.migrations];
+  await migrate(url, sets, () => undefined);
+  const database = await Database.connect({
+    url,
+    schema: 'points',
+    role: pointsService.migrations.role,
+    poolSize: 6,
+    applicationName: 'points-test',
+  });
+  const bus = new PostgresMessageBus(database);
+  await bus.ensureTopics(Object.values(TOPICS));
+  const parts = partsOn(database, bus);
+  return {
+    url,
+    database,
+    bus,
+    ...parts,
+    /** The same service again, as after a crash: nothing in memory, the same database. */
+    restarted: () => partsOn(database, bus),
+    async close() {
+      await parts.reader.close();
+      await parts.store.close();
+      await bus.close();
+      await database.close();
+      await drop();
+    },
+  };
+};
+
+const partsOn = (database: Database, bus: PostgresMessageBus) => {
+  const store = new PostgresEventStore(database);
+  const snapshots = new AccountSnapshots(store, pointsCodec);
+  const states = new StateCache<PointsAccount>(1_000);
+  const accounts = new DeciderRunner({
+    store,
+    decider: pointsAccount,
+    codec: pointsCodec,
+    cache: states,
+    snapshots: (streamIds) => snapshots.states(streamIds, database),
+  });
+  const references = new References(database);
+  const claims = new Claims(database);
+  const register = new PurchaseRegister(claims, references);
+  const outcomes = new Outcomes((awaited) => register.outcomes(awaited));
+  const clock = new FixedClock(NOW);
+  const programme = FIRST_PROGRAMME;
+  const reader = new LogReader<PointsEvent>({
+    name: 'points',
+    store,
+    prefix: ACCOUNT_STREAMS,
+    codec: pointsCodec,
+    database,
+    checkpoints: 'points.checkpoints',
+    projections: [new LedgerProjection(bus, snapshots)],
+  });
+  return {
+    store,
+    states,
+    references,
+    claims,
+    register,
+    outcomes,
+    reader,
+    queries: new LedgerQueries(database),
+    intake: new PurchaseIntake({ database, bus, claims, references, accounts, states, outcomes, clock, programme }),
+  };
+};
+
+/** A purchase of one line; `amount` in cents. */
+export const aPurchase = (changes: Partial<PurchaseData> & { amount?: number } = {}): IncomingPurchase => {
+  const { amount = 1_000, ...rest } = changes;
+  const data: PurchaseData = {
+    purchaseId: uuidv7(),
+    member: null,
+    occurredAt: '2026-05-01T10:00:00Z',
+    currency: 'EUR',
+    lines: [{ lineId: '1', amount, kind: 'goods' }],
+    total: amount,
+    ...rest,
+  };
+  return { source: '/till', data, hash: hashOfContent(data) };
+};
