@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 
+import { codeOf, messageOf } from './errors.js';
 import {
   line,
   Refusal,
@@ -34,13 +35,13 @@ const parse = (command: Command, args: readonly string[]): Omit<CommandInput, 's
     allowPositionals: true,
     strict: true,
   });
-  return { options: values as CommandInput['options'], positionals, help: values['help'] === true };
+  return { options: values, positionals, help: values['help'] === true };
 };
 
 /** node:util explains a wrong option at length; one sentence and the nearest option that exists serve better. */
-const wrongOption = (command: Command, error: Error): UsageError => {
-  const unknown = /Unknown option '(-+)([^' ]+)'/.exec(error.message);
-  if (unknown === null) return new UsageError(`${error.message.split('. ')[0]}.`);
+const wrongOption = (command: Command, message: string): UsageError => {
+  const unknown = /Unknown option '(-+)([^' ]+)'/.exec(message);
+  if (unknown === null) return new UsageError(`${message.split('. ')[0]}.`);
   const [, dashes = '', name = ''] = unknown;
   const hint = didYouMean(
     `--${name}`,
@@ -49,15 +50,12 @@ const wrongOption = (command: Command, error: Error): UsageError => {
   return new UsageError(`"${command.name}" has no option "${dashes}${name}".${hint}`);
 };
 
-const hasCode = (error: unknown): error is Error & { code: string } =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string';
-
 const runCommand = async (command: Command, args: readonly string[], surroundings: Surroundings): Promise<ExitCode> => {
   let parsed;
   try {
     parsed = parse(command, args);
   } catch (error) {
-    if (hasCode(error) && error.code.startsWith('ERR_PARSE_ARGS')) throw wrongOption(command, error);
+    if (codeOf(error)?.startsWith('ERR_PARSE_ARGS') === true) throw wrongOption(command, messageOf(error));
     throw error;
   }
   if (parsed.help) {

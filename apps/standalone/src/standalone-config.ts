@@ -11,7 +11,7 @@ import { standaloneConfig, type StandaloneSettings } from './settings.js';
 
 /** Everything the process as a whole reads; the services read their own besides. */
 export type StandaloneConfig = Omit<CommonConfig, 'dataFolder'> &
-  Pick<ServiceConfig, 'databaseUrl' | 'databasePoolSize'> &
+  Pick<ServiceConfig, 'databaseUrl' | 'databasePoolSize' | 'deadLetterKey'> &
   StandaloneSettings & {
     /** The data folder as an absolute path. */
     readonly folder: string;
@@ -26,6 +26,13 @@ export function readStandaloneConfig(env: Environment, root: string): Standalone
   const definitions = { common: commonConfig, service: serviceConfig, standalone: standaloneConfig };
   const { common, service, standalone } = readConfigs(definitions, env);
   const { dataFolder, ...rest } = common;
-  const { databaseUrl, databasePoolSize } = service;
-  return Object.freeze({ ...rest, databaseUrl, databasePoolSize, ...standalone, folder: resolve(root, dataFolder) });
+  const { databaseUrl, databasePoolSize, deadLetterKey } = service;
+  return Object.freeze({
+    ...rest,
+    databaseUrl,
+    databasePoolSize,
+    deadLetterKey,
+    ...standalone,
+    folder: resolve(root, dataFolder),
+  });
 }

@@ -6,6 +6,7 @@ import {
   HttpDoor,
   Installation,
   migrationSets,
+  openDeadLetterKey,
   TokenVerifier,
   type RunningService,
 } from '@vafa/service';
@@ -123,12 +124,14 @@ async function openShared(
   cleanup: AsyncDisposableStack,
 ): Promise<Installation> {
   const production = config.environment === 'production';
-  const issuer = await EmbeddedIssuer.open({ folder: join(config.folder, 'keys'), production });
+  const folder = join(config.folder, 'keys');
+  const issuer = await EmbeddedIssuer.open({ folder, production });
   const shared = await Installation.open({
     url,
     poolSize: config.databasePoolSize,
     production,
     verifier: TokenVerifier.of(issuer),
+    deadLetterKey: await openDeadLetterKey(folder, config.deadLetterKey),
     logger: log.loggerFor('standalone'),
   });
   cleanup.defer(() => shared.close());

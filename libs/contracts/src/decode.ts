@@ -135,7 +135,7 @@ function isDeeperThan(value: unknown, levels: number): boolean {
   for (let depth = 0; depth <= levels; depth += 1) {
     const next: unknown[] = [];
     for (const one of level)
-      if (typeof one === 'object' && one !== null) next.push(...Object.values(one).slice(0, 10_000));
+      if (typeof one === 'object' && one !== null) next.push(...(Object.values(one) as unknown[]).slice(0, 10_000));
     if (next.length === 0) return false;
     level = next;
   }

@@ -30,5 +30,5 @@ export function outgoingEvent<T extends OutboundEventType>(parts: {
     datacontenttype: 'application/json',
     data: parts.data,
   };
-  return { topic: CONTRACTS[parts.type].topic, key: parts.key, event: event as OutgoingEvent<T>['event'] };
+  return { topic: CONTRACTS[parts.type].topic, key: parts.key, event };
 }

@@ -48,7 +48,14 @@ export const text = <const Max extends number>(maxLength: Max, description: stri
 export const identifier = <const Max extends number>(maxLength: Max, description: string) =>
   ({ type: 'string', minLength: 1, maxLength, pattern: IDENTIFIER_PATTERN, description }) as const satisfies JsonSchema;
 
-export const naturalId = (description: string) => identifier(NATURAL_ID_LENGTH_MAX, description);
+export const naturalId = (description: string) =>
+  ({
+    type: 'string',
+    minLength: 1,
+    maxLength: NATURAL_ID_LENGTH_MAX,
+    pattern: IDENTIFIER_PATTERN,
+    description,
+  }) as const satisfies JsonSchema;
 
 export const lineId = identifier(LINE_ID_LENGTH_MAX, 'Unique within the purchase; returns refer to it.');
 

@@ -64,6 +64,12 @@ export const text = (options: { maxLength?: number } = {}): Parser<string> => {
   };
 };
 
+/** So many bytes as hexadecimal digits, two a byte. */
+export const hex = (bytes: number): Parser<string> => ({
+  expected: `${bytes * 2} hexadecimal digits`,
+  parse: (value) => (value.length === bytes * 2 && /^[\da-f]+$/i.test(value) ? value : undefined),
+});
+
 /** One of the words given. */
 export const oneOf = <const W extends string>(...words: readonly W[]): Parser<W> => ({
   expected: `one of ${words.join(', ')}`,

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { DynamicModule, Type } from '@nestjs/common';
 import type { OpenAPIObject } from '@nestjs/swagger';
 import type { EventStore } from '@vafa/event-sourcing';
-import type { MessageBus } from '@vafa/messaging';
+import type { DeadLetters, MessageBus } from '@vafa/messaging';
 import type { Database, MigrationSet } from '@vafa/persistence';
 import type { TokenVerifier } from './auth/verifier.js';
 import type { Clock } from './clock/clock.js';
@@ -23,6 +23,8 @@ export type ServiceDefinition<Config> = {
   readonly module: (context: ServiceContext<Config>) => DynamicModule;
   /** The topics it reads; none where it reads none. */
   readonly topics: readonly string[];
+  /** Types on these topics that it leaves alone. Any other type without a handler goes to the dead letters. */
+  readonly ignoredTypes?: readonly string[];
   /** Its consumer group on the bus. */
   readonly group: string;
   readonly migrations: MigrationSet;
@@ -36,6 +38,7 @@ export type ServiceContext<Config> = {
   readonly config: Config;
   readonly database: Database;
   readonly bus: MessageBus;
+  readonly deadLetters: DeadLetters;
   readonly eventStore: EventStore;
   readonly clock: Clock;
   readonly logger: Logger;

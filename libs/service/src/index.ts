@@ -10,7 +10,7 @@ export { DatabaseClock, type DatabaseClockOptions } from './clock/database-clock
 export { SERVICE_ROLE, serviceMigrations } from './clock/migrations.js';
 export { ConfigError, defineConfig, listSettings, readConfigs, registeredSettings } from './config.js';
 export { setting, unknownSettings } from './config.js';
-export { boolean, integer, listOf, oneOf, text, url, withoutPassword } from './config.js';
+export { boolean, hex, integer, listOf, oneOf, text, url, withoutPassword } from './config.js';
 export type { ConfigDefinition, ConfigOf, ConfigProblem, Environment } from './config.js';
 export type { Parser, Setting, SettingListing } from './config.js';
 export type { RunningService, ServiceContext, ServiceDefinition } from './definition.js';
@@ -24,6 +24,7 @@ export type { FieldError, Language, ProblemKind, ProblemMore } from './http/prob
 export type { Route } from './http/route-table.js';
 export { FieldsPipe, fieldErrors } from './http/validation.js';
 export { Installation, migrateInstallation, migrationSets, type InstallationOptions } from './installation.js';
+export { keyFile, openDeadLetterKey } from './key-file.js';
 export { createLogger, silentLogger, type LogLevel, type Logger, type LoggerOptions } from './logger.js';
 export { Metrics } from './metrics.js';
 export { editDistance, nearest } from './nearest.js';

@@ -1,6 +1,7 @@
 import { TOPICS } from '@vafa/contracts';
 import { MemoryEventStore, PostgresEventStore, eventStoreMigrations, type EventStore } from '@vafa/event-sourcing';
-import { MemoryMessageBus, PostgresMessageBus, messagingMigrations, type MessageBus } from '@vafa/messaging';
+import { DeadLetters, MemoryMessageBus, PostgresMessageBus, messagingMigrations } from '@vafa/messaging';
+import type { MessageBus } from '@vafa/messaging';
 import { Database, migrate, type MigrationSet } from '@vafa/persistence';
 import type { TokenVerifier } from './auth/verifier.js';
 import type { Clock } from './clock/clock.js';
@@ -40,6 +41,8 @@ export type InstallationOptions = {
   readonly poolSize: number;
   readonly production: boolean;
   readonly verifier: TokenVerifier;
+  /** 32 bytes, the same in every process: see `openDeadLetterKey`. */
+  readonly deadLetterKey: Buffer;
   readonly logger: Logger;
   /** Store and bus: in PostgreSQL by default, in memory for tests. */
   readonly adapters?: 'postgres' | 'memory';
@@ -94,7 +97,9 @@ export class Installation {
     this.processMetrics = false;
     const { bus, eventStore, clock } = this;
     const health = new Health(logger);
-    return { config, database, bus, eventStore, clock, logger, metrics, health, verifier: this.options.verifier };
+    const { verifier, deadLetterKey } = this.options;
+    const deadLetters = new DeadLetters(database, bus, deadLetterKey);
+    return { config, database, bus, deadLetters, eventStore, clock, logger, metrics, health, verifier };
   }
 
   /** Closes bus and store, then the clock, the databases last. To be called once the services are closed. */

@@ -4,6 +4,7 @@ import { TokenVerifier } from './auth/verifier.js';
 import { ConfigError, readConfigs, unknownSettings, type Environment } from './config.js';
 import type { RunningService, ServiceDefinition } from './definition.js';
 import { Installation, migrateInstallation } from './installation.js';
+import { openDeadLetterKey } from './key-file.js';
 import { createLogger, type Logger } from './logger.js';
 import { commonConfig, serviceConfig, type CommonConfig, type ServiceConfig } from './settings.js';
 import { stopSignal } from './stop-signal.js';
@@ -45,10 +46,6 @@ const readSettings = <Config>(definition: ServiceDefinition<Config>, env: Enviro
     const detail = 'VAFA_DATABASE_URL is not set: a service on its own has no embedded database';
     throw new ConfigError([{ name: 'VAFA_DATABASE_URL', detail }]);
   }
-  if (common.environment === 'production') {
-    const detail = 'VAFA_ENVIRONMENT is production, where tokens of the embedded issuer are not trusted';
-    throw new ConfigError([{ name: 'VAFA_ENVIRONMENT', detail }]);
-  }
   return { common, service: { ...service, databaseUrl }, own };
 };
 
@@ -62,15 +59,7 @@ const serve = async <Config>(
   let running: RunningService | undefined;
   try {
     if (service.migrate) await migrateInstallation(service.databaseUrl, [definition], logger);
-    installation = await Installation.open({
-      url: service.databaseUrl,
-      poolSize: service.databasePoolSize,
-      production: common.environment === 'production',
-      verifier: TokenVerifier.of(
-        await EmbeddedIssuer.open({ folder: join(common.dataFolder, 'keys'), production: false }),
-      ),
-      logger,
-    });
+    installation = await openInstallation(common, service, logger);
     running = await startService(definition, await installation.contextFor(definition, own, logger));
     const { url } = await running.listen(common.port, common.host);
     logger.info({ url }, 'ready');
@@ -84,4 +73,22 @@ const serve = async <Config>(
     await installation?.close();
     stop.release();
   }
+};
+
+const openInstallation = async (
+  common: CommonConfig,
+  service: Settings<unknown>['service'],
+  logger: Logger,
+): Promise<Installation> => {
+  const folder = join(common.dataFolder, 'keys');
+  const production = common.environment === 'production';
+  if (production) logger.warn('no issuer of tokens is trusted in production yet: every request with one gets 401');
+  return Installation.open({
+    url: service.databaseUrl,
+    poolSize: service.databasePoolSize,
+    production,
+    verifier: TokenVerifier.of(await EmbeddedIssuer.open({ folder, production })),
+    deadLetterKey: await openDeadLetterKey(folder, service.deadLetterKey),
+    logger,
+  });
 };

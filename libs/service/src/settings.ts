@@ -1,4 +1,4 @@
-import { boolean, defineConfig, integer, oneOf, setting, text, url, type ConfigOf } from './config.js';
+import { boolean, defineConfig, hex, integer, oneOf, setting, text, url, type ConfigOf } from './config.js';
 
 /** The settings every process has, whatever services run in it. */
 export const commonConfig = defineConfig({
@@ -36,6 +36,11 @@ export const serviceConfig = defineConfig({
   databasePoolSize: setting('VAFA_DATABASE_POOL_SIZE', integer({ min: 2, max: 200 }), {
     default: 10,
     description: 'connections to PostgreSQL that each service keeps at most',
+  }),
+  deadLetterKey: setting('VAFA_DEAD_LETTER_KEY', hex(32), {
+    default: null,
+    secret: true,
+    description: 'what dead letters are encrypted with, the same in every process; by default a key kept in VAFA_DATA',
   }),
   migrate: setting('VAFA_MIGRATE', boolean(), {
     default: false,

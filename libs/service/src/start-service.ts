@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { OpenAPIObject } from '@nestjs/swagger';
+import { connectTransport } from '@vafa/messaging';
 import { createApplication, type Application } from './application.js';
+import { createConsumer } from './consumer.js';
 import type { RunningService, ServiceContext, ServiceDefinition } from './definition.js';
 import { HttpDoor } from './http/http-door.js';
 import { openApiOf } from './http/openapi.js';
@@ -17,11 +19,15 @@ export const startService = async <Config>(
 ): Promise<RunningService> => {
   addHealthChecks(context);
   const application = await createApplication(definition.module(context), context);
+  const { app, fastify } = application;
   try {
-    await application.app.init();
-    await application.fastify.ready();
+    if (definition.topics.length > 0) connectTransport(app, createConsumer(definition, context));
+    await app.init();
+    await fastify.ready();
+    // Last, so that handlers find everything they use at work.
+    await app.startAllMicroservices();
   } catch (error) {
-    await application.app.close();
+    await app.close();
     throw error;
   }
   return new NestService(definition, context, application);
@@ -94,6 +100,8 @@ class NestService<Config> implements RunningService {
     this.context.health.stop();
     await Promise.all(this.doors.map((door) => door.close()));
     await this.drain();
+    // Before the module's own workers, which its handlers may be waiting for.
+    await Promise.all(this.application.app.getMicroservices().map((consumer) => consumer.close()));
     await this.application.app.close();
   }
 

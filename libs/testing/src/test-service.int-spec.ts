@@ -1,8 +1,11 @@
 import { Body, Controller, Get, Inject, Post, type DynamicModule } from '@nestjs/common';
+import { EventPattern, Payload } from '@nestjs/microservices';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { InboundEvent } from '@vafa/messaging';
 import { Permission, Public, defineConfig, integer, setting, type ServiceContext } from '@vafa/service';
 import type { ServiceDefinition } from '@vafa/service';
 import type { MigrationInterface, QueryRunner } from 'typeorm';
+import { eventually } from './eventually.js';
 import { startTestService, type TestService } from './test-service.js';
 import { withTestDatabase } from './with-test-database.js';
 
@@ -40,6 +43,15 @@ class NotesController {
   }
 }
 
+@Controller()
+class MembersHandler {
+  constructor(@Inject(CONTEXT) private readonly context: Context) {}
+
+  @EventPattern('loyalty.member.enrolled') async enrolled(@Payload() event: InboundEvent): Promise<void> {
+    await this.context.database.query('insert into notes.notes values ($1)', [event.id]);
+  }
+}
+
 class NotesModule {}
 
 const notes: ServiceDefinition<{ readonly notesMax: number }> = {
@@ -48,15 +60,34 @@ const notes: ServiceDefinition<{ readonly notesMax: number }> = {
   paths: [/^\/v1\/notes/],
   module: (context): DynamicModule => ({
     module: NotesModule,
-    controllers: [NotesController],
+    controllers: [NotesController, MembersHandler],
     providers: [{ provide: CONTEXT, useValue: context }],
   }),
-  topics: [],
+  topics: ['loyalty.members'],
   group: 'notes',
   migrations: { schema: 'notes', role: 'vafa_notes', migrations: [Notes1763800000000] },
   entities: [],
   config,
 };
+
+const MEMBER = '0199aaaa-0000-7000-8000-000000000001';
+
+const enrolled = {
+  specversion: '1.0',
+  id: 'e1',
+  source: '/vafa/members',
+  type: 'loyalty.member.enrolled',
+  time: '2026-11-21T10:15:00Z',
+  datacontenttype: 'application/json',
+  sequence: 1,
+  data: { memberId: MEMBER, externalId: null, card: null, enrolledAt: '2026-11-21T10:15:00Z', source: null },
+};
+
+const message = (value: string): { topic: string; key: string; value: Buffer } => ({
+  topic: 'loyalty.members',
+  key: MEMBER,
+  value: Buffer.from(value),
+});
 
 describe.each(['memory', 'postgres'] as const)('a service with its parts in %s', (adapters) => {
   const database = withTestDatabase();
@@ -74,6 +105,16 @@ describe.each(['memory', 'postgres'] as const)('a service with its parts in %s',
     expect(answer).toMatchObject({ status: 201, body: { count: 1 } });
     const roles = await running.context.database.query('select current_user as role');
     expect(roles).toEqual([{ role: 'vafa_notes' }]);
+  });
+
+  it('hands the messages of its topics to its handlers, and keeps those that are not valid', async () => {
+    const { bus, database, deadLetters } = running.context;
+    await bus.publish([message('{"specversion":'), message(JSON.stringify(enrolled))]);
+    await eventually(async () => {
+      expect(await database.query('select note from notes.notes where note = $1', [enrolled.id])).toHaveLength(1);
+    });
+    expect(await deadLetters.list({ group: 'notes', limit: 10 })).toMatchObject([{ topic: 'loyalty.members', kind: 'invalid' }]);
+    expect(await running.context.metrics.content()).toMatch(/vafa_dead_letters_total\{[^}]*kind="invalid"[^}]*\} 1/);
   });
 
   it('is ready, and says of what', async () => {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type {
   Clock,
   EmbeddedIssuer,
@@ -87,6 +88,7 @@ const open = async (options: TestServiceOptions): Promise<Shared> => {
     url: options.url,
     poolSize: 5,
     production: false,
+    deadLetterKey: randomBytes(32),
     verifier: TokenVerifier.of(issuer),
     logger: silentLogger(),
     adapters: options.adapters ?? 'memory',

@@ -1,3 +1,4 @@
+import { messageOf } from '../errors.js';
 import { line, Refusal, text, UsageError, type Command, type CommandInput, type ExitCode } from '../command.js';
 import { openIssuer } from '../installation/credentials.js';
 import { didYouMean } from '../suggest.js';
@@ -31,7 +32,7 @@ const run = async ({ options, surroundings }: CommandInput): Promise<ExitCode> =
     ...(lifetime === undefined ? {} : { expiresIn: Math.round(seconds(lifetime)) }),
   };
   const minted = await issuer.mint(request).catch((error: unknown) => {
-    throw error instanceof Error ? new Refusal(`${error.message}.`) : error;
+    throw new Refusal(`${messageOf(error)}.`);
   });
   line(surroundings.stdout, minted);
   return 0;

@@ -10,7 +10,7 @@ import type { Template } from './template.js';
 export type Cells = readonly string[];
 
 /** Text made of cells. Blank where any of the cells used is blank: half a name is no name. */
-export type TextOf = { readonly columns: readonly string[]; of(cells: Cells): string };
+export type TextOf = { readonly columns: readonly string[]; readonly of: (cells: Cells) => string };
 
 /** The columns of a file by name. Notes every name that the map uses and the file does not have. */
 export class Columns {

@@ -29,7 +29,7 @@ const hash = (key: string): number => {
 export class Lanes<Row extends LaneRow> {
   private readonly lanes: Lane<Row>[];
   private readonly failed: Promise<never>;
-  private fail!: (error: unknown) => void;
+  private readonly fail: (error: unknown) => void;
   private failure: { readonly error: unknown } | undefined;
   private rows = 0;
   private bytes = 0;
@@ -43,12 +43,12 @@ export class Lanes<Row extends LaneRow> {
       sending: Promise.resolve(),
       onFull: undefined,
     }));
-    this.failed = new Promise<never>((_, reject) => {
-      this.fail = (error) => {
-        this.failure ??= { error };
-        reject(error);
-      };
-    });
+    const { promise, reject } = Promise.withResolvers<never>();
+    this.failed = promise;
+    this.fail = (error) => {
+      this.failure ??= { error };
+      reject(error);
+    };
     // Whoever pushes or drains learns of it; without either, it must not count as unhandled.
     this.failed.catch(() => undefined);
   }

@@ -192,7 +192,8 @@ const file = (yaml: YamlReader): FileSpec => {
 
 const finish = <Map>(yaml: YamlReader, name: string, map: Map): Map => {
   if (yaml.problems.length === 0) return map;
-  const places = yaml.problems.map(({ line, column, message }) => `  ${name}:${line}:${column}: ${message}`);
+  const inOrder = yaml.problems.toSorted((one, other) => one.line - other.line || one.column - other.column);
+  const places = inOrder.map(({ line, column, message }) => `  ${name}:${line}:${column}: ${message}`);
   throw new UsageError(`The map cannot be used:\n${places.join('\n')}\n`);
 };
 

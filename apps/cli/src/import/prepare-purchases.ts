@@ -4,16 +4,7 @@ import { Columns } from './cells.js';
 import type { PurchaseMap } from './map-types.js';
 import { purchaseMapper, type JsonObject } from './purchase-mapping.js';
 import type { Prepared, PreparedFile, SendableRow } from './prepared.js';
-import {
-  cellsOfJson,
-  headText,
-  jsonColumns,
-  readCsv,
-  readHeader,
-  readNdjson,
-  type CsvLayout,
-  type UnreadableRow,
-} from './rows.js';
+import { cellsOfJson, headText, jsonColumns, readCsv, readNdjson, type CsvLayout, type UnreadableRow } from './rows.js';
 import type { SourceFile } from './source-file.js';
 
 const PURCHASE = 'commerce.purchase.completed';

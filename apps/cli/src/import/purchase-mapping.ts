@@ -135,9 +135,7 @@ export const purchaseMapper = (map: PurchaseMap, columns: Columns) => {
     if (exponent === undefined)
       throw new CellError(firstColumn(currencyText), `"${currency.slice(0, 20)}" is not a currency of ISO 4217`);
     const total = amount(cells, currency, exponent);
-    const extra = Object.fromEntries(
-      attributes.map(({ name, of }) => [name, of(cells)]).filter(([, value]) => value !== ''),
-    );
+    const extra = present(Object.fromEntries(attributes.map(({ name, of }): [string, string] => [name, of(cells)])));
     const line = { sku: sku?.(cells), categories: categories(cells), brand: brand?.(cells), quantity: quantity(cells) };
     return {
       purchaseId: purchaseId === null ? identity : needed(purchaseId, cells, 'purchase id'),

@@ -1,5 +1,6 @@
 import { open, rm, type FileHandle } from 'node:fs/promises';
 
+import { messageOf } from '../errors.js';
 import { Refusal } from '../command.js';
 import type { Rejection } from './segments.js';
 
@@ -49,7 +50,7 @@ export class RejectsFile {
       await handle.close();
       return await open(this.path, 'r+');
     } catch (error) {
-      const cause = error instanceof Error ? error.message : String(error);
+      const cause = messageOf(error);
       throw new Refusal(
         `Rejected rows cannot be written to ${this.path} (${cause}). Name another file with --rejected.`,
       );

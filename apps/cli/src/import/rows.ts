@@ -1,3 +1,4 @@
+import { messageOf } from '../errors.js';
 import { Refusal, UsageError } from '../command.js';
 import { CsvReader, guessDelimiter, parseRecord } from './csv.js';
 import { readLines, type Encoding, type Line } from './lines.js';
@@ -69,7 +70,7 @@ const parseJsonLine = (line: Line): JsonRow => {
 };
 
 const jsonMistake = (error: unknown, text: string): string => {
-  const position = error instanceof Error ? /at position (\d+)/.exec(error.message)?.[1] : undefined;
+  const position = /at position (\d+)/.exec(messageOf(error))?.[1];
   const character = position === undefined ? text.length + 1 : Number(position) + 1;
   return `character ${character}: the line is not valid JSON`;
 };

@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 
 import { Refusal, UsageError } from '../command.js';
+import { codeOf } from '../errors.js';
 
 export type FileFormat = 'csv' | 'ndjson';
 
@@ -33,9 +34,6 @@ export type SourceFile = {
 const HEAD_BYTES = 64 * 1024;
 const READ_BYTES = 256 * 1024;
 const NEWLINE = 0x0a;
-
-const isCode = (error: unknown, code: string): boolean =>
-  error instanceof Error && 'code' in error && error.code === code;
 
 /** Bytes that begin the kinds of file that people hand in by mistake. */
 const refuseForeign = (magic: Buffer, name: string): void => {
@@ -105,7 +103,7 @@ const readable = async (path: string, name: string): Promise<void> => {
   try {
     if ((await stat(path)).isDirectory()) throw new Refusal(`${name} is a folder, not a file.`);
   } catch (error) {
-    if (isCode(error, 'ENOENT')) throw new Refusal(`There is no file ${name}.`);
+    if (codeOf(error) === 'ENOENT') throw new Refusal(`There is no file ${name}.`);
     throw error;
   }
 };
@@ -120,8 +118,8 @@ const openPath = async (path: string, name: string, dispose: () => Promise<void>
     if (gzip) refuseForeign(surveyed.head, name);
     return { name, ...surveyed, content: () => checked(rawContent(path, gzip), surveyed.sha256, name), dispose };
   } catch (error) {
-    if (isCode(error, 'EACCES')) throw new Refusal(`${name} may not be read by this user.`);
-    if (isCode(error, 'Z_DATA_ERROR') || isCode(error, 'Z_BUF_ERROR'))
+    if (codeOf(error) === 'EACCES') throw new Refusal(`${name} may not be read by this user.`);
+    if (codeOf(error) === 'Z_DATA_ERROR' || codeOf(error) === 'Z_BUF_ERROR')
       throw new Refusal(`${name} is a damaged or incomplete gzip file.`);
     throw error;
   }

@@ -1,3 +1,4 @@
+import { nameOf } from '../errors.js';
 import { latinDigits } from './decimal.js';
 import type { TimeFormat, TimeSpec } from './map-types.js';
 
@@ -20,7 +21,7 @@ export const parseTimeFormat = (source: string): TimeFormat | { readonly error: 
   if (source === 'epoch-seconds') return { kind: 'epoch', perSecond: 1 };
   if (source === 'epoch-milliseconds') return { kind: 'epoch', perSecond: 1000 };
   const used: string[] = [];
-  const pattern = source.replace(/[A-Za-z]+|[^A-Za-z]+/g, (piece) => {
+  const pattern = source.replace(/([A-Za-z])\1*|[^A-Za-z]+/g, (piece) => {
     const token = TOKENS[piece];
     if (token !== undefined) used.push(piece);
     return (
@@ -91,7 +92,7 @@ export const readInstant = (
     const instant = instantOf(text, spec);
     if (instant !== undefined) return { instant: instant.toString() };
   } catch (error) {
-    if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
+    if (!['RangeError', 'TypeError'].includes(nameOf(error))) throw error;
   }
   return { error: `"${cell.slice(0, 60)}" is not ${expected(spec)}` };
 };

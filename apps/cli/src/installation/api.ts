@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { Refusal } from '../command.js';
+import { causeOf, codeOf, messageOf, nameOf } from '../errors.js';
 import type { Credentials } from './credentials.js';
 
 export type ApiAnswer = { readonly status: number; readonly body: unknown };
@@ -32,11 +33,10 @@ const AGAIN = new Set([429, 502, 503, 504]);
 
 type Attempt = { readonly answer: ApiAnswer } | { readonly trouble: string; readonly afterMs?: number };
 
-const causeOf = (error: unknown): string => {
-  if (!(error instanceof Error)) return String(error);
-  if (error.name === 'TimeoutError') return 'no answer in time';
-  const cause = error.cause instanceof Error ? error.cause : error;
-  return 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.message;
+const troubleOf = (error: unknown): string => {
+  if (nameOf(error) === 'TimeoutError') return 'no answer in time';
+  const cause = causeOf(error) ?? error;
+  return codeOf(cause) ?? messageOf(cause);
 };
 
 const parsed = (text: string): unknown => {
@@ -105,7 +105,7 @@ export class Api {
       if (signal.aborted) throw signal.reason;
       // An address that is not known (yet) is the same as one that does not answer.
       if (error instanceof Refusal) return { trouble: 'it does not run' };
-      return { trouble: causeOf(error) };
+      return { trouble: troubleOf(error) };
     }
   }
 }

@@ -1,5 +1,6 @@
 import pg from 'pg';
 
+import { messageOf } from '../errors.js';
 import { Refusal, type Surroundings } from '../command.js';
 import { runningInstallation } from './run-file.js';
 
@@ -23,7 +24,7 @@ export const withOwnerDatabase = async <Result>(
   try {
     await client.connect();
   } catch (error) {
-    const cause = error instanceof Error ? error.message || error.name : String(error);
+    const cause = messageOf(error);
     throw new Refusal(`The database cannot be reached (${cause}).`);
   }
   try {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
+import { codeOf } from '../errors.js';
 import { Refusal, type Surroundings } from '../command.js';
 
 /** What a running installation says of itself in `.vafa/run.json`. */
@@ -44,7 +45,7 @@ export const isAlive = (pid: number): boolean => {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+    return codeOf(error) === 'EPERM';
   }
 };
 

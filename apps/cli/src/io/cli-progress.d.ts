@@ -17,6 +17,4 @@ declare module 'cli-progress' {
     update(value: number, payload?: Readonly<Record<string, string>>): void;
     stop(): void;
   }
-  const progress: { readonly SingleBar: typeof SingleBar };
-  export default progress;
 }

@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 
-import cliProgress from 'cli-progress';
+import { SingleBar } from 'cli-progress';
 
 export type Progress = {
   /** How much is done, of the total given at the start. */
@@ -47,7 +47,7 @@ const describeRate = (rate: number, left: number): string => {
 
 const bar = (stream: Writable, total: number, done: number, unit: string): Progress => {
   const rate = new Rate();
-  const single = new cliProgress.SingleBar({
+  const single = new SingleBar({
     format: `{bar} {percentage}%  {value}/{total} ${unit}  {speed}{note}`,
     stream,
     barsize: 30,

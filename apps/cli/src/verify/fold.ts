@@ -48,10 +48,11 @@ const NONE = '-';
 /** An instant as the database writes it: UTC with microseconds. Text that is none stays as it is and will be found different. */
 export const micros = (value: unknown): string => {
   if (value === null || value === undefined) return NONE;
+  if (typeof value !== 'string') return JSON.stringify(value);
   try {
-    return Temporal.Instant.from(String(value)).toString({ fractionalSecondDigits: 6, roundingMode: 'halfExpand' });
+    return Temporal.Instant.from(value).toString({ fractionalSecondDigits: 6, roundingMode: 'halfExpand' });
   } catch {
-    return String(value);
+    return value;
   }
 };
 

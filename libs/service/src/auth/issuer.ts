@@ -1,6 +1,6 @@
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SignJWT, exportJWK, generateKeyPair, importJWK, type CryptoKey, type JWK } from 'jose';
+import { keyFile } from '../key-file.js';
 import type { Role } from './permissions.js';
 
 export const EMBEDDED_ISSUER = 'urn:vafa:embedded';
@@ -27,14 +27,19 @@ export class EmbeddedIssuer {
     private readonly privateKey: CryptoKey,
     /** The public key as the verifier takes it. */
     readonly publicKey: CryptoKey,
-    private readonly production: boolean,
+    /** In production it mints nothing, and what it minted before is not believed. */
+    readonly production: boolean,
   ) {}
 
   /** Opens the key in `folder`, or makes one there that only this user may read. Two that start at once get the same key. */
   static async open(options: { folder: string; production: boolean }): Promise<EmbeddedIssuer> {
     const file = join(options.folder, KEY_FILE);
-    const stored = (await readKey(file)) ?? (await createKey(options.folder, file));
-    return EmbeddedIssuer.fromJwk(stored, options.production);
+    const stored = await keyFile(file, async () => JSON.stringify(await freshJwk()));
+    try {
+      return await EmbeddedIssuer.fromJwk(JSON.parse(stored) as JWK, options.production);
+    } catch (error) {
+      throw new Error(`The signing key ${file} cannot be read; remove it to have a new one made`, { cause: error });
+    }
   }
 
   /** An issuer whose key is kept nowhere, for tests. */
@@ -77,34 +82,3 @@ const freshJwk = async (): Promise<JWK> => {
   const { privateKey } = await generateKeyPair(ALGORITHM, { extractable: true });
   return exportJWK(privateKey);
 };
-
-const readKey = async (file: string): Promise<JWK | null> => {
-  try {
-    return JSON.parse(await readFile(file, 'utf8')) as JWK;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return null;
-    throw new Error(`The signing key ${file} cannot be read; remove it to have a new one made`, { cause: error });
-  }
-};
-
-// Written whole under another name and then linked: whoever comes second finds the first one's key, never half of one.
-const createKey = async (folder: string, file: string): Promise<JWK> => {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const jwk = await freshJwk();
-  const draft = `${file}.${process.pid}`;
-  await writeFile(draft, JSON.stringify(jwk), { mode: 0o600 });
-  try {
-    await link(draft, file);
-    return jwk;
-  } catch (error) {
-    if (!isErrno(error, 'EEXIST')) throw error;
-    const theirs = await readKey(file);
-    if (!theirs) throw error;
-    return theirs;
-  } finally {
-    await rm(draft, { force: true });
-  }
-};
-
-const isErrno = (error: unknown, code: string): boolean =>
-  error instanceof Error && 'code' in error && error.code === code;
