@@ -1,0 +1,156 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { membersService } from '@vafa/members';
+import { pointsService } from '@vafa/points';
+import { migrateInstallation, silentLogger } from '@vafa/service';
+import { withTestDatabase } from '@vafa/testing';
+import { readFileSync } from 'node:fs';
+import pg from 'pg';
+
+const PAGE = readFileSync(new URL('../../../docs/analytics.md', import.meta.url), 'utf8');
+const PASSWORD = 'only for this test';
+
+type Query = { readonly title: string; readonly sql: string };
+
+/** The worked queries of the page, with their titles. */
+const queries: Query[] = [...PAGE.matchAll(/^### (\d+\. .+)$[^]*?```sql\n([^]*?)```/gm)].map(([, title, sql]) => ({
+  title: title ?? '',
+  sql: sql ?? '',
+}));
+
+/** `view.column type` of every row in the page's tables. */
+const documented = (): string[] =>
+  PAGE.split(/^### /m)
+    .filter((section) => section.includes('| column'))
+    .flatMap((section) => {
+      const view = section.slice(0, section.indexOf('\n')).trim();
+      return [...section.matchAll(/^\| `(\w+)` +\| (\S+) +\|/gm)].map(([, name, type]) => `${view}.${name} ${type}`);
+    });
+
+const COLUMNS = `
+  select view.relname as view, a.attname as name, obj_description(view.oid) as about, col_description(view.oid, a.attnum) as comment,
+    replace(format_type(a.atttypid, null), 'timestamp with time zone', 'timestamptz') as type
+  from pg_class view join pg_attribute a on a.attrelid = view.oid and a.attnum > 0 and not a.attisdropped
+  where view.relnamespace = 'analytics'::regnamespace and view.relkind in ('v', 'm', 'r')`;
+
+type Column = { view: string; name: string; type: string; about: string | null; comment: string | null };
+
+const ALI = '0198a000-0000-7000-8000-000000000001';
+const SARA = '0198a000-0000-7000-8000-000000000002';
+const AWARD = '0198a000-0000-7000-8000-00000000000a';
+
+const EXPLANATION = JSON.stringify({
+  programme: 1,
+  currency: 'EUR',
+  components: [{ rule: 'base', version: 1, rate: [1, 100], base: 1530, points: 15, rounding: 'floor', lines: ['1'] }],
+  declined: [{ rule: 'base', reason: 'kind-excluded', kind: 'fee', lines: ['2'] }],
+});
+
+const CONTENT = JSON.stringify({
+  purchaseId: '000123',
+  currency: 'EUR',
+  total: 1630,
+  lines: [
+    { lineId: '1', sku: '85123A', quantity: '6', amount: 1530 },
+    { lineId: '2', kind: 'fee', amount: 100 },
+  ],
+});
+
+/** Two members; a purchase that earned, one that waits for its member, one without any. */
+const ROWS = `
+  insert into members.members (member_id, external_id, enrolled_at, source, status)
+    values ('${ALI}', '07592', '2026-01-05T08:00:00Z', 'shop-12', 'active'), ('${SARA}', '07593', '2026-02-05T08:00:00Z', null, 'active');
+  insert into points.claims (kind, source, natural_id, claim_id, hash, status, reference, account_id, revision, occurred_at, received_at, currency, total, content)
+    values ('purchase', '/pos/1', '000123', '${AWARD}', '\\x01', 'taken', 'external:07592', '${ALI}', -1, '2026-01-10T10:00:00Z', now(), 'EUR', 1630, '${CONTENT}'),
+           ('purchase', '/pos/1', '000124', gen_random_uuid(), '\\x02', 'waiting', 'external:9', null, -1, '2026-01-11T10:00:00Z', now(), 'EUR', 500, '${CONTENT}'),
+           ('purchase', '/pos/2', '000123', gen_random_uuid(), '\\x03', 'anonymous', null, null, -1, '2026-01-12T10:00:00Z', now(), 'EUR', 700, '${CONTENT}');
+  insert into points.transactions (transaction_id, account_id, revision, member_id, kind, amount, occurred_at, effective_at, recorded_at, rule_version, source, purchase_id, explanation)
+    values ('${AWARD}', '${ALI}', 0, '${ALI}', 'earned', 15, '2026-01-10T10:00:00Z', '2026-01-10T10:00:00Z', now(), 1, '/pos/1', '000123', '${EXPLANATION}');
+  insert into points.lots (lot_id, account_id, amount, remaining, earned_at, available_at, expires_at)
+    values ('${AWARD}', '${ALI}', 15, 15, '2026-01-10T10:00:00Z', '2026-01-10T10:00:00Z', null);
+  insert into points.accounts (account_id, member_id, revision, available, earned_total, last_effective_at, state_revision, state)
+    values ('${ALI}', '${ALI}', 0, 15, 15, '2026-01-10T10:00:00Z', -1, '');`;
+
+describe("the analysts' page", () => {
+  const database = withTestDatabase();
+  let analyst: pg.Client;
+  let columns: Column[];
+
+  beforeAll(async () => {
+    await migrateInstallation(database.url, [membersService, pointsService], silentLogger(), {
+      analystPassword: PASSWORD,
+    });
+    const owner = new pg.Client({ connectionString: database.url });
+    await owner.connect();
+    await owner.query(ROWS);
+    columns = (await owner.query<Column>(COLUMNS)).rows;
+    await owner.end();
+    const url = new URL(database.url);
+    url.username = 'analyst';
+    url.password = encodeURIComponent(PASSWORD);
+    analyst = new pg.Client({ connectionString: url.href });
+    await analyst.connect();
+  });
+
+  afterAll(() => analyst.end());
+
+  const answer = async (number: number): Promise<unknown[]> => {
+    const { sql } = queries[number - 1] ?? { sql: '' };
+    return (await analyst.query<Record<string, unknown>>(sql)).rows;
+  };
+
+  it('has ten queries', () => {
+    expect(queries.map(({ title }) => title.split('.')[0])).toEqual([
+      '1',
+      '2',
+      '3',
+      '4',
+      '5',
+      '6',
+      '7',
+      '8',
+      '9',
+      '10',
+    ]);
+  });
+
+  it.each(queries)('runs "$title" as the role analyst', async ({ sql }) => {
+    const { fields } = await analyst.query(sql);
+    expect(fields.length).toBeGreaterThan(0);
+  });
+
+  it('gives the answers that the page speaks of', async () => {
+    expect(await answer(1)).toEqual([{ members: '2', purchases: '3', waiting: '1', points: '15' }]);
+    expect(await answer(2)).toEqual([{ external_id: '07592', member_id: ALI, balance: '15', earned_total: '15' }]);
+    expect(await answer(4)).toEqual([
+      expect.objectContaining({ enrolled: '1', bought: '1' }),
+      expect.objectContaining({ enrolled: '1', bought: '0' }),
+    ]);
+    expect(await answer(7)).toEqual([
+      { rule: 'base', version: 1, currency: 'EUR', awards: '1', base_in_minor_units: '1530', points: '15' },
+    ]);
+    expect(await answer(8)).toEqual([{ rule: 'base', reason: 'kind-excluded', kind: 'fee', purchases: '1' }]);
+    expect(await answer(10)).toEqual([]);
+  });
+
+  it('lists every column there is, with its type, and none that is not', () => {
+    const there = columns.map(({ view, name, type }) => `${view}.${name} ${type}`);
+    expect(documented().sort()).toEqual(there.sort());
+  });
+
+  it('finds a comment on every view and column', () => {
+    expect(columns.filter(({ about, comment }) => !about || !comment)).toEqual([]);
+  });
+
+  it.each(['points.claims', 'points.transactions', 'members.members', 'eventstore.events', 'messaging.log'])(
+    'cannot read %s as the role analyst',
+    async (table) => {
+      await expect(analyst.query(`select from ${table}`)).rejects.toMatchObject({ code: '42501' });
+    },
+  );
+
+  it('can write nothing as the role analyst', async () => {
+    await expect(analyst.query('create table analytics.mine (id int)')).rejects.toMatchObject({
+      code: expect.stringMatching(/^(25006|42501)$/),
+    });
+  });
+});
