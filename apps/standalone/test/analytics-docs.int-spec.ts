@@ -70,8 +70,9 @@ const ROWS = `
   insert into points.accounts (account_id, member_id, revision, available, earned_total, last_effective_at, state_revision, state)
     values ('${ALI}', '${ALI}', 0, 15, 15, '2026-01-10T10:00:00Z', -1, '');`;
 
+const database = withTestDatabase();
+
 describe("the analysts' page", () => {
-  const database = withTestDatabase();
   let analyst: pg.Client;
   let columns: Column[];
 
