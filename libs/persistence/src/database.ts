@@ -21,7 +21,9 @@ export interface Querier {
   query<Row>(sql: string, parameters?: readonly unknown[]): Promise<Row[]>;
 }
 
-const warn = (error: unknown): void => process.emitWarning(error instanceof Error ? error : String(error));
+/** As text: Node refuses an error that was made in another realm, such as a test runner's. */
+const warn = (error: unknown): void =>
+  process.emitWarning(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
 
 /** One service's access to PostgreSQL: a TypeORM data source whose pool is the only pool. */
 export class Database implements Querier {

@@ -96,9 +96,9 @@ export const transportContract = (name: string, start: () => Promise<TransportHa
     describe('handing over', () => {
       it('gives a handler one event at a time with its message, in the order of its key', async () => {
         const got: { key: string | null; data: number; offset: string; raw: string }[] = [];
-        const handle = ({ key, data, raw }: InboundEvent<number>, { message, isStale }: InboundContext): void => {
-          expect(typeof isStale).toBe('function');
-          got.push({ key, data, offset: message.offset, raw: raw.toString() });
+        const handle = ({ key, data, raw }: InboundEvent<number>, context: InboundContext): void => {
+          expect(context.isStale()).toBe(false);
+          got.push({ key, data, offset: context.message.offset, raw: raw.toString() });
         };
         await service([listener('a', handle)]);
         await publish(...Array.from({ length: 90 }, (_, i) => thing('a', `k${i % 7}`, i)));

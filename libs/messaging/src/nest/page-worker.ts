@@ -1,5 +1,5 @@
 import type { Batch } from '../message-bus.js';
-import type { NewLetter } from '../postgres/dead-letters.js';
+import type { NewLetter } from '../dead-letters.js';
 import type { Replay } from '../replay-header.js';
 import { pause } from '../wake-ups.js';
 import { inWords, isTransientFailure } from './handler-errors.js';

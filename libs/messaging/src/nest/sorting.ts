@@ -1,5 +1,5 @@
 import type { ReceivedMessage } from '../message-bus.js';
-import type { LetterKind, NewLetter } from '../postgres/dead-letters.js';
+import type { LetterKind, NewLetter } from '../dead-letters.js';
 import type { Replay } from '../replay-header.js';
 import type { Decode, Decoded, InboundEvent } from './inbound.js';
 

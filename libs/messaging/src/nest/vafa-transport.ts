@@ -1,6 +1,6 @@
 import { type CustomTransportStrategy, type MessageHandler, Server } from '@nestjs/microservices';
 import type { Batch, MessageBus, Subscription } from '../message-bus.js';
-import type { DeadLetters, LetterKind, NewLetter } from '../postgres/dead-letters.js';
+import type { DeadLetters, LetterKind, NewLetter } from '../dead-letters.js';
 import type { Replay } from '../replay-header.js';
 import { callHandlers, type Callback } from './handler-call.js';
 import type { Decode } from './inbound.js';
@@ -123,12 +123,12 @@ export class VafaTransport extends Server implements CustomTransportStrategy {
     const { pageSize } = this.settings;
     this.subscription = await bus.subscribe({ group, topics, pageSize, handler: (batch) => this.handle(batch) });
     const purge = (): Promise<unknown> => deadLetters.purge().catch((error: unknown) => this.report(error));
-    this.purging = setInterval(purge, PURGE_INTERVAL_MS).unref();
+    this.purging = setInterval(() => void purge(), PURGE_INTERVAL_MS).unref();
   }
 
   private async handle(batch: Batch): Promise<void> {
     const beat = setInterval(
-      () => batch.heartbeat().catch((error: unknown) => this.report(error)),
+      () => void batch.heartbeat().catch((error: unknown) => this.report(error)),
       HEARTBEAT_INTERVAL_MS,
     );
     try {

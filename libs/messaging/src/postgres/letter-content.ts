@@ -1,7 +1,6 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 
-/** What is kept of a message beside its place and key; it may hold anything, so it is kept encrypted. */
-export type LetterContent = { readonly headers: Readonly<Record<string, string>>; readonly value: Buffer };
+import type { LetterContent } from '../dead-letters.js';
 
 export const CONTENT_KEY_BYTES = 32;
 const VERSION = 1;

@@ -16,6 +16,8 @@ const start = async (): Promise<MessageBusHarness> => {
     role: 'messaging',
     poolSize: 12,
     applicationName,
+    // The test database may be dropped while the last connections are still closing.
+    onError: () => undefined,
   });
   await database.query(`truncate ${TABLES.map((table) => `messaging.${table}`).join(', ')}`);
   const buses: PostgresMessageBus[] = [];

@@ -80,7 +80,7 @@ export class Session implements PartitionLog {
     client.on('error', (error) => this.lose(error));
     client.on('end', () => this.lose(new Error('the connection that holds the partitions ended')));
     this.keepalive = setInterval(
-      () => this.query('select 1').catch((error) => this.lose(error)),
+      () => void this.query('select 1').catch((error) => this.lose(error)),
       KEEPALIVE_INTERVAL_MS,
     );
   }

@@ -1,58 +1,20 @@
 import type { Database, UnitOfWork } from '@vafa/persistence';
 import { createHash } from 'node:crypto';
+import {
+  DEAD_LETTER_RETENTION_MS,
+  LETTERS_PER_LIST_MAX,
+  type DeadLetter,
+  type DeadLetters,
+  type LetterContent,
+  type LetterFilter,
+  type LetterKind,
+  type NewLetter,
+  type ParkedKey,
+} from '../dead-letters.js';
 import type { Message, MessageBus, ReceivedMessage } from '../message-bus.js';
 import { readReplay, REPLAY_HEADER, writeReplay, type Replay } from '../replay-header.js';
-import { CONTENT_KEY_BYTES, openContent, sealContent, type LetterContent } from './letter-content.js';
+import { CONTENT_KEY_BYTES, openContent, sealContent } from './letter-content.js';
 
-/**
- * `invalid`: not an event, or one that breaks its contract. `unhandled`: valid, and nobody here has a handler for its type.
- * `failed`: its handler failed again and again. `behind`: a later message of a key whose earlier one failed.
- */
-export type LetterKind = 'invalid' | 'unhandled' | 'failed' | 'behind';
-export type LetterStatus = 'waiting' | 'replaying' | 'replayed' | 'discarded';
-
-export type NewLetter = {
-  readonly message: ReceivedMessage;
-  readonly kind: LetterKind;
-  /** For people; without anything of the content. */
-  readonly reason: string;
-  /** Set where the message was itself a replay: its letter waits again. */
-  readonly replay?: Replay | undefined;
-};
-
-export type DeadLetter = {
-  readonly id: string;
-  readonly group: string;
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: string;
-  readonly key: string | null;
-  readonly kind: LetterKind;
-  readonly status: LetterStatus;
-  readonly reason: string;
-  /** Why it was discarded. */
-  readonly note: string | null;
-  /** Canonical UTC. */
-  readonly at: string;
-  readonly settledAt: string | null;
-};
-
-export type LetterFilter = {
-  readonly group?: string;
-  readonly topic?: string;
-  readonly key?: string;
-  readonly kind?: LetterKind;
-  readonly status?: LetterStatus;
-  /** The id of the last letter of the page before. */
-  readonly after?: string;
-  readonly limit: number;
-};
-
-/** A key whose messages wait: `parked` until somebody acts, `replaying` while they come again. */
-export type ParkedKey = { readonly state: 'parked' | 'replaying'; readonly round: number };
-
-export const DEAD_LETTER_RETENTION_MS = 30 * 24 * 3_600_000;
-export const LETTERS_PER_LIST_MAX = 1_000;
 const REASON_CHARACTERS_MAX = 1_000;
 /** Letters of one key that come again in one round; the rest follows in the next. */
 const ROUND_LETTERS_MAX = 500;
@@ -75,13 +37,8 @@ const INSERT = `
 type Key = { readonly group: string; readonly topic: string; readonly key: string };
 type Stored = DeadLetter & { readonly content: Buffer };
 
-/**
- * Messages that could not be handled, kept until somebody replays or discards them, 30 days at most. A key whose message failed is
- * parked: its later messages wait behind, in order. A replay sends what waits for a key again, to the group that failed only, in order and in rounds:
- * what arrives for the key meanwhile waits for the next round, until a round ends with nothing waiting. Replaying twice does no harm, since
- * copies of an earlier round are void and handlers know a repeat.
- */
-export class DeadLetters {
+/** Dead letters in PostgreSQL. What came with a message is kept encrypted, since nobody knows what it holds. */
+export class PostgresDeadLetters implements DeadLetters {
   /**
    * @param database whose role inherits that of `messagingMigrations`.
    * @param contentKey 32 bytes, the same in every process.
@@ -97,12 +54,10 @@ export class DeadLetters {
       );
   }
 
-  /** The replay that a message is, where its header says so and is ours. */
   replayOf(message: ReceivedMessage): Replay | undefined {
     return readReplay(message.headers, this.contentKey);
   }
 
-  /** Keeps letters, and parks the keys of those that failed. Durable when it resolves; a repeat changes nothing. */
   async add(group: string, letters: readonly NewLetter[]): Promise<void> {
     if (letters.length === 0) return;
     await this.transaction(async (work, outbox) => {
@@ -119,7 +74,6 @@ export class DeadLetters {
     });
   }
 
-  /** Whether any key of a topic is parked for a group. */
   async anyParked(group: string, topic: string): Promise<boolean> {
     const rows = await this.database.query(
       'select 1 from messaging.parked_keys where group_name = $1 and topic = $2 limit 1',
@@ -128,7 +82,6 @@ export class DeadLetters {
     return rows.length > 0;
   }
 
-  /** Those of the keys that are parked. */
   async parkedKeys(group: string, topic: string, keys: readonly string[]): Promise<Map<string, ParkedKey>> {
     const rows = await this.database.query<ParkedKey & { key: string }>(
       'select key, state, round from messaging.parked_keys where group_name = $1 and topic = $2 and key = any($3)',
@@ -137,7 +90,6 @@ export class DeadLetters {
     return new Map(rows.map(({ key, state, round }) => [key, { state, round }]));
   }
 
-  /** Says that replays were handled. A key with nothing left is free again; otherwise what is left comes in the next round. */
   async settle(replays: readonly Replay[]): Promise<void> {
     if (replays.length === 0) return;
     await this.transaction(async (work, outbox) => {
@@ -150,7 +102,6 @@ export class DeadLetters {
     });
   }
 
-  /** Letters in order of their time, oldest first. @throws RangeError for a limit above `LETTERS_PER_LIST_MAX`. */
   async list(filter: LetterFilter): Promise<DeadLetter[]> {
     if (!Number.isInteger(filter.limit) || filter.limit < 1 || filter.limit > LETTERS_PER_LIST_MAX)
       throw new RangeError(`limit must be 1 to ${LETTERS_PER_LIST_MAX}`);
@@ -172,7 +123,6 @@ export class DeadLetters {
     );
   }
 
-  /** One letter with its content; undefined where there is none. */
   async show(id: string): Promise<(DeadLetter & LetterContent) | undefined> {
     const [stored] = await this.database.query<Stored>(
       `select ${COLUMNS}, content from messaging.dead_letters where id = $1`,
@@ -183,7 +133,6 @@ export class DeadLetters {
     return { ...letter, ...openContent(content, id, this.contentKey) };
   }
 
-  /** Sends letters again, with everything that waits for their keys. Answers with how many were sent; settled ones are not. */
   async replay(ids: readonly string[]): Promise<number> {
     return this.transaction(async (work, outbox) => {
       const letters = await this.open(work, ids);
@@ -197,7 +146,6 @@ export class DeadLetters {
     });
   }
 
-  /** Gives letters up for good. What waited behind them comes again. Answers with how many there were; settled ones stay as they are. */
   async discard(ids: readonly string[], note: string): Promise<number> {
     return this.transaction(async (work, outbox) => {
       const letters = await this.open(work, ids);
@@ -210,7 +158,6 @@ export class DeadLetters {
     });
   }
 
-  /** Deletes what is older than its retention. A key that waited for a letter which is gone goes on with what is left. */
   async purge(retentionMs: number = DEAD_LETTER_RETENTION_MS): Promise<number> {
     return this.transaction(async (work, outbox) => {
       const gone = await work.query<Key>(
