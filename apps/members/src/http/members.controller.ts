@@ -1,8 +1,10 @@
 import { Body, Controller, Get, Headers, Inject, Param, Post, Res } from '@nestjs/common';
 import {
   ApiBody,
+  ApiConflictResponse,
   ApiCreatedResponse,
   ApiHeader,
+  ApiNotFoundResponse,
   ApiOkResponse,
   ApiOperation,
   ApiParam,
@@ -201,6 +203,7 @@ export class MembersController {
   @ApiHeader({ name: 'Idempotency-Key', required: false, description: 'Needed where there is no `externalId`.' })
   @ApiCreatedResponse({ type: MemberBody })
   @ApiOkResponse({ type: MemberBody, description: 'Was enrolled before.' })
+  @ApiConflictResponse({ description: 'The `Idempotency-Key` stood for another request.' })
   async enrolMember(
     @Body() body: EnrolmentBody,
     @Headers() headers: RequestHeaders,
@@ -226,6 +229,7 @@ export class MembersController {
   @ApiHeader({ name: 'Idempotency-Key', required: false, description: 'Needed where an entry has no `externalId`.' })
   @ApiBody({ type: EnrolmentBatchBody })
   @ApiOkResponse({ type: EnrolmentResultsBody })
+  @ApiConflictResponse({ description: 'The `Idempotency-Key` stood for another request.' })
   async enrolMembers(
     @Body() body: EnrolmentBatchBody,
     @Headers() headers: RequestHeaders,
@@ -254,6 +258,7 @@ export class MembersController {
     example: 'external:07592',
   })
   @ApiOkResponse({ type: MemberBody })
+  @ApiNotFoundResponse({ description: 'There is no such member.' })
   async readMember(@Param('ref') ref: string, @CurrentPrincipal() principal: Principal): Promise<MemberBody> {
     const reference = parsePathReference(ref);
     if (reference === undefined)
