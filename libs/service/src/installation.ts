@@ -1,6 +1,6 @@
 import { TOPICS } from '@vafa/contracts';
 import { MemoryEventStore, PostgresEventStore, eventStoreMigrations, type EventStore } from '@vafa/event-sourcing';
-import { DeadLetters, MemoryMessageBus, PostgresMessageBus, messagingMigrations } from '@vafa/messaging';
+import { PostgresDeadLetters, MemoryMessageBus, PostgresMessageBus, messagingMigrations } from '@vafa/messaging';
 import type { MessageBus } from '@vafa/messaging';
 import { Database, migrate, type MigrationSet } from '@vafa/persistence';
 import type { TokenVerifier } from './auth/verifier.js';
@@ -98,7 +98,7 @@ export class Installation {
     const { bus, eventStore, clock } = this;
     const health = new Health(logger);
     const { verifier, deadLetterKey } = this.options;
-    const deadLetters = new DeadLetters(database, bus, deadLetterKey);
+    const deadLetters = new PostgresDeadLetters(database, bus, deadLetterKey);
     return { config, database, bus, deadLetters, eventStore, clock, logger, metrics, health, verifier };
   }
 
