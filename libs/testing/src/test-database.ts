@@ -140,7 +140,8 @@ const spawnServer = (): void => {
   const log = openSync(join(FOLDER, 'server.log'), 'w');
   // Without the options of a test runner, and detached: it belongs to all runs.
   const { NODE_OPTIONS: _options, ...environment } = process.env;
-  spawn(process.execPath, ['--no-warnings', keeper, FOLDER], {
+  const hooks = extname(here) === '.ts' ? ['--import', new URL('./source-hooks.mjs', import.meta.url).href] : [];
+  spawn(process.execPath, ['--no-warnings', ...hooks, keeper, FOLDER], {
     detached: true,
     stdio: ['ignore', log, log],
     env: environment,

@@ -20,6 +20,7 @@ export type ClusterSetup = {
   readonly dataDir: string;
   readonly runAs: RunAs;
   readonly durable: boolean;
+  readonly settings: Readonly<Record<string, string>>;
 };
 
 /** True for data of our version, false for none. */

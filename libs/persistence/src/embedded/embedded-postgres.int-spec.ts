@@ -14,6 +14,7 @@ import { startEmbeddedPostgres, type EmbeddedPostgres } from './embedded-postgre
 import { isAlive } from './leftover.js';
 
 const OWNER = fileURLToPath(new URL('../../test/embedded-owner.mjs', import.meta.url));
+const HOOKS = new URL('../../../testing/src/source-hooks.mjs', import.meta.url).href;
 
 let root: string;
 let dataDir: string;
@@ -59,7 +60,9 @@ async function sql<Row>(server: { url: string }, text: string): Promise<Row[]> {
 type Owned = { url: string; port: number; pid: number };
 
 async function startOwned(): Promise<{ owner: ChildProcess; server: Owned }> {
-  const owner = spawn(process.execPath, ['--no-warnings', OWNER, dataDir], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const owner = spawn(process.execPath, ['--no-warnings', '--import', HOOKS, OWNER, dataDir], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   owners.push(owner);
   const [line] = (await once(createInterface({ input: owner.stdout }), 'line')) as [string];
   return { owner, server: JSON.parse(line) as Owned };

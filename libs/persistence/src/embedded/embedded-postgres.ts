@@ -36,6 +36,8 @@ export type EmbeddedPostgresOptions = {
   readonly port?: number;
   /** False gives up what a power cut would need, for tests. */
   readonly durable?: boolean;
+  /** Settings of the server that differ from ours, by name. */
+  readonly settings?: Readonly<Record<string, string>>;
   /** Takes the few lines that a person may want to read. */
   readonly log: (line: string) => void;
 };
@@ -78,7 +80,7 @@ async function start(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres
   const passwordFile = options.passwordFile ?? join(dirname(dataDir), 'keys', 'postgres');
   const exists = await checkVersion(dataDir);
   const password = await superuserPassword(passwordFile, exists);
-  const setup = { binaries, dataDir, runAs, durable: options.durable ?? true };
+  const setup = { binaries, dataDir, runAs, durable: options.durable ?? true, settings: options.settings ?? {} };
   if (!exists) await initialise({ ...setup, password });
   else if (runAs.account !== undefined && (await stat(dataDir)).uid === 0) await giveTo(runAs.account, dataDir);
   await clearLeftover(dataDir, options.log);
@@ -120,7 +122,7 @@ exec "$@" 3<&-
 `;
 
 async function launchOn(port: number, setup: ClusterSetup): Promise<Server | { output: string }> {
-  const { binaries, dataDir, runAs, durable } = setup;
+  const { binaries, dataDir, runAs, durable, settings } = setup;
   const logFile = `${dataDir}.log`;
   const tooLong = await stat(logFile).then(
     (found) => found.size > LOG_BYTES_MAX,
@@ -129,7 +131,7 @@ async function launchOn(port: number, setup: ClusterSetup): Promise<Server | { o
   if (tooLong) await rename(logFile, `${logFile}.old`);
   const logHandle = await open(logFile, 'a', 0o600);
   const logStart = (await logHandle.stat()).size;
-  const args = ['-D', dataDir, ...serverSettings({ port, durable })];
+  const args = ['-D', dataDir, ...serverSettings({ port, durable, settings })];
   const command = runAs.command('/bin/sh', ['-c', GUARDED, 'sh', binaries.postgres, ...args]);
   const child = spawn(command.file, command.args, {
     ...command.options,

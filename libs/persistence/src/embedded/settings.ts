@@ -7,9 +7,14 @@ const SHARED_BUFFERS_MIB_MAX = 1_024;
 /**
  * The server's settings, given on its command line at every start, so that an upgrade changes them without touching the data.
  *
- * @param durable false leaves out fsync, for tests whose data may be lost with the machine
+ * @param options.durable false leaves out fsync, for tests whose data may be lost with the machine
+ * @param options.settings take the place of ours
  */
-export function serverSettings(options: { port: number; durable: boolean }): string[] {
+export function serverSettings(options: {
+  port: number;
+  durable: boolean;
+  settings: Readonly<Record<string, string>>;
+}): string[] {
   const memory = totalmem() / MIB;
   const shared = Math.round(Math.min(SHARED_BUFFERS_MIB_MAX, Math.max(SHARED_BUFFERS_MIB_MIN, memory / 16)));
   const durability = options.durable ? 'on' : 'off';
@@ -48,5 +53,5 @@ export function serverSettings(options: { port: number; durable: boolean }): str
     log_min_messages: 'warning',
     log_checkpoints: 'off',
   };
-  return Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  return Object.entries({ ...settings, ...options.settings }).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
 }
