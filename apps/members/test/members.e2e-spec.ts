@@ -1,5 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
+import { PERMISSIONS, ROLES, type Role } from '@vafa/service';
 import type { TestAnswer, TestRequest } from '@vafa/testing';
+import fc from 'fast-check';
 import { membersService } from '../src/index.js';
 import { NOW, withClub } from './club.js';
 
@@ -154,6 +156,13 @@ describe('GET /v1/members/{ref}', () => {
       expect(await call('GET', `/v1/members/${ref}`)).toMatchObject({ status: 200, body });
   });
 
+  it('finds a member by the longest external id of the widest script', async () => {
+    const externalId = '😀'.repeat(120);
+    expect((await enrol({ externalId })).status).toBe(201);
+    const answer = await call('GET', `/v1/members/external:${encodeURIComponent(externalId)}`);
+    expect(answer).toMatchObject({ status: 200, body: { externalId } });
+  });
+
   it('says what is wrong with a reference, and that there is nobody', async () => {
     expect(await call('GET', '/v1/members/07592-no-kind')).toMatchObject({
       status: 400,
@@ -177,6 +186,69 @@ describe('GET /v1/members/{ref}', () => {
     expect((await call('GET', '/v1/members/external:you', { as })).status).toBe(403);
     expect((await call('GET', '/v1/members/external:nobody', { as })).status).toBe(403);
     expect((await enrol({ externalId: 'mine' }, { as })).status).toBe(403);
+  });
+});
+
+describe('whatever comes', () => {
+  const field = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.constantFrom('issue', NOW, '0000-01-01T00:00:00Z'),
+    fc.jsonValue(),
+  );
+  const entry = fc.dictionary(fc.constantFrom('externalId', 'enrolledAt', 'source', 'card', '__proto__', 'x'), field);
+  const body = fc.oneof(
+    entry,
+    fc.record({ members: fc.oneof(fc.array(fc.oneof(entry, fc.jsonValue()), { maxLength: 5 }), fc.jsonValue()) }),
+    fc.jsonValue(),
+  );
+  const headers = fc.record({ 'idempotency-key': fc.string({ minLength: 1 }) }, { requiredKeys: [] });
+
+  it('is answered with what was asked for or with a problem, and the same again', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom('/v1/members', '/v1/members/batch'),
+        body,
+        headers,
+        async (path, content, more) => {
+          const request = { body: JSON.stringify(content), headers: more };
+          const [first, again] = [await call('POST', path, request), await call('POST', path, request)];
+          expect(first.status).toBeLessThan(500);
+          const type = first.headers.get('content-type');
+          expect(type).toContain(first.status < 300 ? 'application/json' : 'application/problem+json');
+          if (first.status >= 300 || path === '/v1/members') expect(again.body).toEqual(first.body);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it('in a path as well', async () => {
+    const text = fc.string({ unit: 'binary', maxLength: 150 }).filter((value) => value.isWellFormed());
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom('', 'card:', 'external:', 'member:'), text, async (kind, value) => {
+        const answer = await call('GET', `/v1/members/${kind}${encodeURIComponent(value)}`);
+        expect(answer.status).toBeLessThan(500);
+        expect(answer.status === 200 || answer.headers.get('content-type')?.includes('problem+json')).toBe(true);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('is refused to every role that the matrix does not name', async () => {
+    const asking = (role: Role) =>
+      role === 'member' ? { role, memberId: '01997f00-0000-7000-8000-000000000001' } : role;
+    for (const role of ROLES)
+      for (const [method, path, permission] of [
+        ['POST', '/v1/members', 'members:enrol'],
+        ['POST', '/v1/members/batch', 'members:enrol'],
+        ['GET', '/v1/members/external:nobody', 'members:read'],
+      ] as const) {
+        const { status } = await call(method, path, { as: asking(role), ...(method === 'POST' && { body: [] }) });
+        const allowed = (PERMISSIONS[permission] as readonly Role[]).includes(role);
+        // A member who asks for somebody else is stopped at the object.
+        if (allowed && role !== 'member') expect([role, path, status]).not.toContain(403);
+        else expect([role, path, status]).toContain(403);
+      }
   });
 });
 
