@@ -114,6 +114,18 @@ export default tseslint.config(
     },
   },
   {
+    name: 'programs',
+    // What these have to say to a person or a pipe is their work, not a log.
+    files: ['apps/standalone/src/**/*.ts', 'apps/cli/src/**/*.ts', 'bench/**/*.ts', 'tools/**/*.ts'],
+    rules: { 'no-console': 'off' },
+  },
+  {
+    name: 'declarations',
+    // They say how somebody else's module is, default export and all.
+    files: ['**/*.d.ts'],
+    rules: { 'no-restricted-syntax': 'off' },
+  },
+  {
     name: 'contract suites',
     // What all adapters of a port are held to is one long list of tests.
     files: ['libs/testing/src/**/*.ts'],
