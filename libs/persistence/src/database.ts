@@ -22,6 +22,9 @@ export interface Querier {
 }
 
 /** As text: Node refuses an error that was made in another realm, such as a test runner's. */
+/** A connection that is cut somewhere on the way answers nothing any more. */
+const END_TIMEOUT_MS = 2_000;
+
 const warn = (error: unknown): void =>
   process.emitWarning(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
 
@@ -112,7 +115,11 @@ export class Database implements Querier {
 
   /** Waits for what is under way and closes every connection of the pool. Calling it again does nothing. */
   async close(): Promise<void> {
-    if (this.dataSource.isInitialized) await this.dataSource.destroy();
+    if (!this.dataSource.isInitialized) return;
+    const ended = connectionsEnded(this.pool);
+    await this.dataSource.destroy();
+    // The pool answers when it has asked its connections to end: a server stopped now would still cut them, and each would complain.
+    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, END_TIMEOUT_MS).unref())]);
   }
 
   private async rollback(runner: QueryRunner): Promise<void> {
@@ -153,6 +160,17 @@ class PostgresUnitOfWork implements UnitOfWork {
     this.effects.push(effect);
   }
 }
+
+/** Resolves when every connection that the pool has now is gone. */
+const connectionsEnded = (pool: pg.Pool): Promise<void> =>
+  new Promise((resolve) => {
+    let open = pool.totalCount;
+    if (open === 0) return resolve();
+    pool.on('remove', () => {
+      open--;
+      if (open === 0) resolve();
+    });
+  });
 
 /** TypeORM's own pool: raw statements go to it directly, without the work TypeORM does around each. */
 const masterPool = (dataSource: DataSource): pg.Pool => {

@@ -68,6 +68,8 @@ export class Session implements PartitionLog {
   private readonly byName: ReadonlyMap<string, Topic>;
   private readonly keepalive: NodeJS.Timeout;
   private lostBy: { readonly error: unknown } | undefined;
+  /** The statement asked for last. */
+  private turn: Promise<unknown> = Promise.resolve();
   private tellLost: ((error: unknown) => void) | undefined;
 
   private constructor(
@@ -156,10 +158,13 @@ export class Session implements PartitionLog {
     await this.query(COMMIT, [this.group, this.topic(name).id, partitions, offset]);
   }
 
+  /** Runs statements one after another in the order asked: two lanes and the keepalive share the connection. */
   async query<Row>(text: string, values?: readonly unknown[]): Promise<Row[]> {
     const config = { text, query_timeout: QUERY_TIMEOUT_MS, ...(values === undefined ? {} : { values: [...values] }) };
-    const result = await this.client.query<Row & pg.QueryResultRow>(config);
-    return result.rows;
+    const run = (): Promise<pg.QueryResult<Row & pg.QueryResultRow>> => this.client.query(config);
+    const result = this.turn.then(run, run);
+    this.turn = result;
+    return (await result).rows;
   }
 
   /** Ends the connection, and with it every lock. */
