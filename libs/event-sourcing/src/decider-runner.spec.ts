@@ -264,7 +264,7 @@ describe('DeciderRunner', () => {
         for (const { store } of setups) [store.before, store.after] = [trouble(1), trouble(2)];
         const sent = work.map(([who, entries]) => ({ who, commands: entries.map(([id, entry]) => to(id, entry)) }));
         const outcomes = await Promise.all(
-          sent.map(({ who, commands }) => setups[who]?.runner.run(commands, { timeoutMs: 5_000 }) ?? []),
+          sent.map(async ({ who, commands }) => (await setups[who]?.runner.run(commands, { timeoutMs: 5_000 })) ?? []),
         );
         const stored = shared.events.map((event) => codec.decode(event));
         expect(new Set(stored.map((event) => event.id)).size).toBe(stored.length);

@@ -22,8 +22,9 @@ export {
   type Projection,
 } from './log-reader.js';
 export { MemoryEventStore, MemoryLog } from './memory/memory-event-store.js';
-export { CheckpointMovedError, createCheckpointTable } from './postgres/checkpoints.js';
+export { CheckpointMovedError, createCheckpointTable } from './checkpoint.js';
 export { eventStoreMigrations } from './postgres/migrations.js';
-export { PostgresEventStore } from './postgres/postgres-event-store.js';
+export type { AppendGroup } from './postgres/group-writer.js';
+export { PostgresEventStore, type PostgresEventStoreOptions } from './postgres/postgres-event-store.js';
 export { StateCache, type StreamState } from './state-cache.js';
 export type { CommandOutcome, CommittedEvent, StreamCommand } from './stream-work.js';

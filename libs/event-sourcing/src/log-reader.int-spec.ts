@@ -11,7 +11,7 @@ import { NO_STREAM } from './event-store.js';
 import type { NewEvent } from './event-store.js';
 import { LogReader } from './log-reader.js';
 import type { LogReaderOptions } from './log-reader.js';
-import { Checkpoint, CheckpointMovedError, createCheckpointTable } from './postgres/checkpoints.js';
+import { Checkpoint, CheckpointMovedError, createCheckpointTable } from './checkpoint.js';
 import { eventStoreMigrations } from './postgres/migrations.js';
 import { PostgresEventStore } from './postgres/postgres-event-store.js';
 
@@ -62,12 +62,11 @@ const counted = (amount: number): NewEvent => codec.encode({ type: 'Counted', da
 
 /** Appends events with the amounts from 1 to `count` in several streams. */
 const fill = async (count: number): Promise<void> => {
-  const appends = Array.from({ length: 10 }, (_, stream) => {
-    const amounts = Array.from({ length: count }, (_, i) => i + 1).filter((amount) => amount % 10 === stream);
-    return amounts.length === 0
-      ? undefined
-      : store.append(`${prefix}-${randomUUID()}`, NO_STREAM, amounts.map(counted));
-  });
+  const amounts = Array.from({ length: count }, (_, i) => i + 1);
+  const streams = Array.from({ length: 10 }, (_, stream) => amounts.filter((amount) => amount % 10 === stream));
+  const appends = streams
+    .filter((stream) => stream.length > 0)
+    .map((stream) => store.append(`${prefix}-${randomUUID()}`, NO_STREAM, stream.map(counted)));
   await Promise.all(appends);
 };
 

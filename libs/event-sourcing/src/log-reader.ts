@@ -3,7 +3,7 @@ import type { Database, UnitOfWork } from '@vafa/persistence';
 import type { DecodedEvent, DomainEvent, EventCodec } from './event-codec.js';
 import { UnknownEventError } from './event-codec.js';
 import type { EventStore, LogPage, Position } from './event-store.js';
-import { Checkpoint } from './postgres/checkpoints.js';
+import { Checkpoint } from './checkpoint.js';
 
 /** A read model: a fold of the log, written page by page. */
 export type Projection<E extends DomainEvent> = {

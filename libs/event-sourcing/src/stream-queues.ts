@@ -14,7 +14,7 @@ export class StreamQueues {
   /** Runs `work` when everybody who asked for one of these streams before has done; whoever asks later waits for it. */
   async run<T>(streamIds: Iterable<string>, work: () => Promise<T>): Promise<T> {
     const wanted = new Set(streamIds);
-    const before = [...wanted].map((streamId) => this.tails.get(streamId));
+    const before = [...wanted].flatMap((streamId) => this.tails.get(streamId) ?? []);
     let done = (): void => undefined;
     const own = new Promise<void>((resolve) => (done = resolve));
     for (const streamId of wanted) this.tails.set(streamId, own);

@@ -1,7 +1,5 @@
 import pg from 'pg';
 
-const INT8 = pg.types.builtins.INT8;
-
 /** A transaction left open by a frozen process is ended by the server after this long, so that it cannot hold a log's lock for ever. */
 const IDLE_IN_TRANSACTION_MS = 60_000;
 const CONNECT_TIMEOUT_MS = 15_000;
@@ -19,14 +17,8 @@ export const parseInt8 = (text: string): number => {
 };
 
 /** Type parsers of one connection, so that nothing global of the driver is changed. */
-const types: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
-    oid === INT8 && format !== 'binary'
-      ? parseInt8
-      : format === 'binary'
-        ? pg.types.getTypeParser(oid, 'binary')
-        : pg.types.getTypeParser(oid, 'text')) as typeof pg.types.getTypeParser,
-};
+const types = new pg.TypeOverrides();
+types.setTypeParser(pg.types.builtins.INT8, parseInt8);
 
 export type ConnectionOptions = {
   readonly url: string;

@@ -14,7 +14,7 @@ const TRANSIENT_SYSTEM_CODES = new Set([
 ]);
 /** What the driver says in words only. */
 const TRANSIENT_MESSAGES =
-  /connection terminated|connection error and is not queryable|timeout exceeded when trying to connect|timeout expired|client was closed and is not queryable|connection ended|pool after calling end/i;
+  /connection terminated|connection error and is not queryable|timeout exceeded when trying to connect|timeout expired|client was closed and is not queryable|connection ended/i;
 
 /**
  * True where the failure is one of the connection or of the moment (connection lost, server starting or stopping, too many connections,

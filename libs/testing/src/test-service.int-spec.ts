@@ -113,7 +113,9 @@ describe.each(['memory', 'postgres'] as const)('a service with its parts in %s',
     await eventually(async () => {
       expect(await database.query('select note from notes.notes where note = $1', [enrolled.id])).toHaveLength(1);
     });
-    expect(await deadLetters.list({ group: 'notes', limit: 10 })).toMatchObject([{ topic: 'loyalty.members', kind: 'invalid' }]);
+    expect(await deadLetters.list({ group: 'notes', limit: 10 })).toMatchObject([
+      { topic: 'loyalty.members', kind: 'invalid' },
+    ]);
     expect(await running.context.metrics.content()).toMatch(/vafa_dead_letters_total\{[^}]*kind="invalid"[^}]*\} 1/);
   });
 

@@ -15,6 +15,15 @@ const HEADS_MAX = 50_000;
 /** Appends that may wait. Beyond it the callers do not limit what they have in flight, and memory would be the queue. */
 const QUEUE_MAX = 100_000;
 
+/** What one commit has taken; for metrics. */
+export type AppendGroup = {
+  readonly appends: number;
+  /** From the lock asked for to the commit. */
+  readonly seconds: number;
+  /** Appends that wait for the next. */
+  readonly waiting: number;
+};
+
 type Pending = GroupedAppend & {
   readonly characters: number;
   readonly resolve: (outcome: AppendOutcome) => void;
@@ -55,7 +64,7 @@ export class GroupWriter {
 
   constructor(
     private readonly database: Database,
-    private readonly onWritten: () => void,
+    private readonly onWritten: (group: AppendGroup) => void,
   ) {}
 
   append(append: GroupedAppend): Promise<AppendOutcome> {
@@ -105,6 +114,7 @@ export class GroupWriter {
   }
 
   private async flush(group: readonly Pending[]): Promise<void> {
+    const started = performance.now();
     try {
       const outcomes = await this.write(group);
       group.forEach((append, i) => {
@@ -112,7 +122,8 @@ export class GroupWriter {
         if (outcome === undefined) append.reject(new Error('an append of the group has no outcome'));
         else append.resolve(outcome);
       });
-      this.onWritten();
+      const seconds = (performance.now() - started) / 1000;
+      this.onWritten({ appends: group.length, seconds, waiting: this.queue.length });
     } catch (error) {
       await this.dropConnection();
       // Where the server said no, nothing of the group stands; where the connection broke, nobody knows.
@@ -141,7 +152,12 @@ export class GroupWriter {
     client.on('end', () => {
       if (this.session === session) this.session = undefined;
     });
-    await client.query(PREPARE);
+    try {
+      await client.query(PREPARE);
+    } catch (error) {
+      await client.end().catch(() => undefined);
+      throw error;
+    }
     return session;
   }
 

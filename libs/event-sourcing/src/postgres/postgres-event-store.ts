@@ -12,10 +12,16 @@ import type {
 import { checkAppend, checkLoad, checkRead, checkStreamId, checkSubscribe } from '../limits.js';
 import { WakeUp } from '../wake-up.js';
 import { GroupWriter } from './group-writer.js';
+import type { AppendGroup } from './group-writer.js';
 
 /** How long a reader that has caught up waits before it looks again; it is woken sooner by what this process writes. */
 const POLL_MS_MIN = 50;
 const POLL_MS_MAX = 250;
+
+export type PostgresEventStoreOptions = {
+  /** After each commit of appends. */
+  readonly onGroup?: (group: AppendGroup) => void;
+};
 
 const BEGINNING = '0' as Position;
 
@@ -61,8 +67,14 @@ export class PostgresEventStore implements EventStore {
   private readonly closing = new AbortController();
   private readonly writer: GroupWriter;
 
-  constructor(private readonly database: Database) {
-    this.writer = new GroupWriter(database, () => this.wakeUp.ring());
+  constructor(
+    private readonly database: Database,
+    options: PostgresEventStoreOptions = {},
+  ) {
+    this.writer = new GroupWriter(database, (group) => {
+      this.wakeUp.ring();
+      options.onGroup?.(group);
+    });
   }
 
   async append(streamId: string, expected: Revision, events: readonly NewEvent[]): Promise<AppendOutcome> {

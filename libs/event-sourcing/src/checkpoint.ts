@@ -1,6 +1,6 @@
 import { quoteName } from '@vafa/persistence';
 import type { Querier, UnitOfWork } from '@vafa/persistence';
-import type { Position } from '../event-store.js';
+import type { Position } from './event-store.js';
 
 /** Another reader has applied a page in between: this one is no longer the leader, and nothing of its page may stand. */
 export class CheckpointMovedError extends Error {
