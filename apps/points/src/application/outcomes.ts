@@ -27,7 +27,7 @@ export const fingerprint = ({ source, data, hash }: Awaited): string =>
   `${naturalKey(source, data.purchaseId)}\u0000${data.member ?? ''}\u0000${hash}`;
 
 /** How often waiters are looked up in the register, for outcomes that another process brought about. */
-export const LOOK_UP_INTERVAL_MS = 200;
+export const LOOK_UP_INTERVAL_MS = 1_000;
 export const LOOK_UP_SIZE_MAX = 1_000;
 
 type Waiter = {

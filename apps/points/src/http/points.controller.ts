@@ -1,6 +1,6 @@
 import { Controller, Get, Inject, Param, Query, Req } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiParam, ApiQuery, ApiTags } from '@nestjs/swagger';
-import { canonicalInstant, formatReference, isUuid, parsePathReference } from '@vafa/contracts';
+import { canonicalInstant, formatReference, isCanonicalInstant, isUuid, parsePathReference } from '@vafa/contracts';
 import {
   CurrentPrincipal,
   decodeCursor,
@@ -170,10 +170,4 @@ const lotPlaceOf = (place: unknown): LotPlace | undefined => {
   return expiresAt === null || isInstant(expiresAt) ? { lotId, availableAt, expiresAt } : undefined;
 };
 
-const isInstant = (value: unknown): value is string => {
-  try {
-    return typeof value === 'string' && canonicalInstant(value) === value;
-  } catch {
-    return false;
-  }
-};
+const isInstant = (value: unknown): value is string => typeof value === 'string' && isCanonicalInstant(value);
