@@ -13,6 +13,7 @@ const shared = {
   moduleNameMapper: {
     '^@vafa/([a-z-]+)$': ['<rootDir>/libs/$1/src/index.ts', '<rootDir>/apps/$1/src/index.ts'],
     '^@vafa/persistence/embedded$': '<rootDir>/libs/persistence/src/embedded/embedded-postgres.ts',
+    '^@vafa/service/commands$': '<rootDir>/libs/service/src/commands.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   modulePathIgnorePatterns: ['/dist/', '<rootDir>/.nx/', '<rootDir>/.vafa/'],
