@@ -13,7 +13,6 @@ const shared = {
   moduleNameMapper: {
     '^@vafa/([a-z-]+)$': ['<rootDir>/libs/$1/src/index.ts', '<rootDir>/apps/$1/src/index.ts'],
     '^@vafa/persistence/embedded$': '<rootDir>/libs/persistence/src/embedded/embedded-postgres.ts',
-    '^@vafa/service/commands$': '<rootDir>/libs/service/src/commands.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   modulePathIgnorePatterns: ['/dist/', '<rootDir>/.nx/', '<rootDir>/.vafa/'],
@@ -24,7 +23,7 @@ export default {
   testTimeout: 60_000,
   projects: [
     { ...shared, displayName: 'unit', testMatch: ['<rootDir>/{libs,apps,tools,bench}/**/*.spec.{ts,mjs}'] },
-    { ...shared, displayName: 'int', testMatch: ['<rootDir>/{libs,apps}/**/*.int-spec.ts'] },
+    { ...shared, displayName: 'int', testMatch: ['<rootDir>/{libs,apps,tools}/**/*.int-spec.{ts,mjs}'] },
     { ...shared, displayName: 'e2e', testMatch: ['<rootDir>/{libs,apps}/**/*.e2e-spec.ts'] },
   ],
 };

@@ -1,0 +1,63 @@
+import { checkDeadLetters, checkOrder, checkTaken } from './bus.mjs';
+import { readLedger } from './ledger.mjs';
+import { checkOutgoing, readOutgoing } from './outgoing.mjs';
+import { checkReadModels } from './read-models.mjs';
+import { checkClaims, checkInputs, readClaims, readConflicts, readReferences } from './register.mjs';
+import { Tables } from './tables.mjs';
+import { Violations } from './violations.mjs';
+
+/**
+ * Checks an installation that has come to rest: the log of inputs where one is given, the register, the ledger, every read model and what went
+ * out, against each other and against a model of its own. Changes nothing. Holds about 2 KB a purchase in memory.
+ * @param {{ url: string, inputs?: import('./inputs.mjs').Inputs }} options
+ *   url: a login that may read every schema
+ * @returns {Promise<{ violations: ReturnType<Violations['list']>, counts: Record<string, number | string> }>}
+ */
+export async function check({ url, inputs }) {
+  const violations = new Violations();
+  const tables = await Tables.open(url);
+  try {
+    await checkTaken(tables, violations);
+    const members = await readReferences(tables);
+    const claims = await readClaims(tables, violations);
+    const conflicts = await readConflicts(tables);
+    const ledger = await readLedger(tables, violations);
+    const { movements, accounts } = ledger;
+    checkClaims({ claims, movements, members }, violations);
+    if (inputs) checkInputs({ inputs, claims, conflicts, members, movements }, violations);
+    await checkReadModels(tables, ledger, claims, violations);
+    const { events, repeated } = await readOutgoing(tables, violations);
+    checkOutgoing({ events, claims, conflicts, movements }, violations);
+    await checkOrder(tables, { accounts, told: events }, violations);
+    if (inputs) await checkDeadLetters(tables, inputs.malformed, violations);
+    return { violations: violations.list(), counts: countsOf({ claims, conflicts, ledger, events, repeated, inputs }) };
+  } finally {
+    await tables.close();
+  }
+}
+
+function countsOf({ claims, conflicts, ledger, events, repeated, inputs }) {
+  const statuses = {};
+  for (const { status } of claims.values()) statuses[status] = (statuses[status] ?? 0) + 1;
+  let points = 0n;
+  for (const { amount } of ledger.movements.values()) points += amount;
+  return {
+    ...(inputs && { inputs: inputs.purchases.size, malformed: inputs.malformed.length }),
+    claims: claims.size,
+    ...statuses,
+    conflicts: [...conflicts.values()].reduce((sum, list) => sum + list.length, 0),
+    events: ledger.movements.size,
+    accounts: ledger.accounts.size,
+    points: String(points),
+    outgoing: events.size,
+    outgoingRepeated: repeated,
+  };
+}
+
+/** The violations as lines for people. */
+export function report(violations) {
+  return violations.flatMap(({ code, count, examples }) => [
+    `${code}: ${count}`,
+    ...examples.slice(0, 20).map(({ id, detail }) => `  ${id}: ${detail}`),
+  ]);
+}

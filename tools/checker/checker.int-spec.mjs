@@ -1,0 +1,125 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { pointsService } from '@vafa/points';
+import { startTestService, withTestDatabase } from '@vafa/testing';
+import pg from 'pg';
+import { InputLog } from '../load/input-log.mjs';
+import { settled } from '../load/settled.mjs';
+import { publish } from '../load/topic-writer.mjs';
+import { check } from './check.mjs';
+import { PLANTED_FAULTS } from './planted-faults.mjs';
+
+const database = withTestDatabase();
+const log = new InputLog();
+let admin;
+
+const connect = async (url) => {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  return client;
+};
+
+const named = (name) => {
+  const url = new URL(database.url);
+  url.pathname = `/${name}`;
+  return url.href;
+};
+
+const purchase = (purchaseId, member, amount, more = {}) => ({
+  specversion: '1.0',
+  id: `message-${purchaseId}`,
+  source: '/till',
+  type: 'commerce.purchase.completed',
+  time: '2026-05-01T10:00:00Z',
+  data: {
+    purchaseId,
+    member,
+    occurredAt: '2026-05-01T10:00:00Z',
+    currency: 'EUR',
+    lines: [{ lineId: '1', amount }],
+    total: amount,
+    ...more,
+  },
+});
+
+const PURCHASES = [
+  purchase('first', 'external:ada', 1_050),
+  purchase('second', 'external:ada', 2_999, { occurredAt: '2026-05-02T10:00:00.5+03:30' }),
+  purchase('late', 'external:ada', 700, { occurredAt: '2025-01-01T00:00:00Z' }),
+  purchase('second', 'external:ada', 2_999, { occurredAt: '2026-05-02T10:00:00.5+03:30' }),
+  purchase('first', 'external:ada', 9_999),
+  purchase('card', 'external:bob', 5_000, { lines: [{ lineId: '1', amount: 5_000, kind: 'gift-card' }] }),
+  purchase('yen', 'external:bob', 120, { currency: 'JPY' }),
+  purchase('dinar', 'external:bob', 12_345, { currency: 'KWD' }),
+  purchase('free', 'external:bob', 0),
+  purchase('early', 'external:cem', 400),
+  purchase('nobody', null, 1_500),
+  purchase('never', 'external:dan', 1_500),
+  purchase('tomorrow', 'external:ada', 100, { occurredAt: '2999-01-01T00:00:00Z' }),
+];
+
+const enrolled = (externalId, n) => {
+  const memberId = `01997f00-0000-7000-8000-00000000000${n}`;
+  const data = { memberId, externalId, card: null, enrolledAt: '2026-01-01T00:00:00Z', source: null };
+  const envelope = { specversion: '1.0', id: `enrolled-${n}`, source: '/vafa/members', time: '2026-01-01T00:00:00Z' };
+  return {
+    key: memberId,
+    value: Buffer.from(JSON.stringify({ ...envelope, type: 'loyalty.member.enrolled', data, sequence: 1 })),
+  };
+};
+
+/** Publishes as a producer does and notes it as one who keeps a log. */
+const send = async (client, event) => {
+  const n = log.sent({ op: 'purchase', door: 'bus', event });
+  await publish(client, 'commerce.purchases', [{ key: event.data.member, value: Buffer.from(JSON.stringify(event)) }]);
+  log.acknowledged(n);
+};
+
+/** The service itself takes them in: what is checked is what it writes. */
+const fill = async () => {
+  const service = await startTestService(pointsService, { url: database.url, adapters: 'postgres' });
+  const client = await connect(database.url);
+  await publish(client, 'loyalty.members', [enrolled('ada', 1), enrolled('bob', 2)]);
+  await settled(client);
+  for (const event of PURCHASES) await send(client, event);
+  const [place] = await publish(client, 'commerce.purchases', [
+    { key: 'external:ada', value: Buffer.from('{"half":') },
+  ]);
+  log.sent({ op: 'malformed', door: 'bus', ...place });
+  await settled(client);
+  await publish(client, 'loyalty.members', [enrolled('cem', 3)]);
+  await settled(client);
+  await service.close();
+  await client.end();
+};
+
+beforeAll(async () => {
+  await fill();
+  admin = await connect(named('postgres'));
+});
+
+afterAll(() => admin.end());
+
+describe('the checker', () => {
+  it('finds nothing in what the service wrote, and counts it', async () => {
+    const { violations, counts } = await check({ url: database.url, inputs: log.inputs });
+    expect(violations).toEqual([]);
+    expect(counts).toMatchObject({ claims: 11, taken: 8, waiting: 1, anonymous: 1, refused: 1, conflicts: 1 });
+    // 10 + 29 + 7 for Ada; 120 yen and 12 dinars for Bob; 4 for Cem, who enrolled afterwards.
+    expect(counts).toMatchObject({ accounts: 3, events: 8, points: '182' });
+  });
+
+  it.each(PLANTED_FAULTS)('notices that $name', async ({ sql, finds }) => {
+    const name = `${new URL(database.url).pathname.slice(1)}_fault`;
+    await admin.query(`create database ${name} template ${new URL(database.url).pathname.slice(1)}`);
+    try {
+      const client = await connect(named(name));
+      const { rowCount } = await client.query(sql);
+      await client.end();
+      expect(rowCount).toBeGreaterThan(0);
+      const { violations } = await check({ url: named(name), inputs: log.inputs });
+      expect(violations.map(({ code }) => code)).toContain(finds);
+    } finally {
+      await admin.query(`drop database ${name} with (force)`);
+    }
+  });
+});

@@ -1,0 +1,121 @@
+import { keyOf, micros } from './model.mjs';
+
+/**
+ * Reads what went out on `loyalty.points`, checks that the sequences of each key have no gaps, and deduplicates by id.
+ * @returns {Promise<{ events: Map<string, object>, repeated: number }>}
+ */
+export async function readOutgoing(tables, violations) {
+  const events = new Map();
+  const heads = new Map();
+  let repeated = 0;
+  for await (const { position, key, value } of tables.rows('outgoing')) {
+    const { sequence, ...event } = JSON.parse(value.toString('utf8'));
+    const head = heads.get(key) ?? 0;
+    if (sequence !== head + 1)
+      violations.add('sequence-gap', key, `${sequence} follows ${head} at position ${position}`);
+    heads.set(key, sequence);
+    const text = JSON.stringify(event);
+    const earlier = events.get(event.id);
+    if (earlier === undefined) events.set(event.id, { key, text, ...event });
+    else {
+      repeated += 1;
+      if (earlier.text !== text) violations.add('outgoing-id-reused', event.id, 'two different events bear this id');
+    }
+  }
+  await checkSequences(tables, heads, violations);
+  return { events, repeated };
+}
+
+async function checkSequences(tables, heads, violations) {
+  for await (const { key, sequence } of tables.rows('sequences')) {
+    violations.equal('sequence-differs', key, 'the counter', sequence, heads.get(key) ?? 0);
+    heads.delete(key);
+  }
+  for (const key of heads.keys())
+    violations.add('sequence-differs', key, 'events went out and no counter stands for the key');
+}
+
+/** Checks that what went out, by id, is what the ledger and the register say: nothing missing, nothing else. */
+export function checkOutgoing({ events, claims, conflicts, movements }, violations) {
+  const left = new Map(events);
+  const take = (id, expected) => {
+    const event = left.get(id);
+    left.delete(id);
+    if (event === undefined) return violations.add('outgoing-missing', id, `${expected.type} was not told`);
+    compare(event, expected, violations);
+  };
+  for (const movement of movements.values()) for (const expected of eventsOf(movement)) take(expected.id, expected);
+  for (const claim of claims.values()) {
+    const waiting = outcome(claim, 'loyalty.purchase.waiting', 'waiting');
+    if (claim.status === 'waiting' || left.has(waiting.id)) take(waiting.id, waiting);
+    if (claim.status === 'anonymous' || claim.status === 'refused') {
+      const type = claim.status === 'refused' ? 'loyalty.purchase.refused' : 'loyalty.purchase.accepted';
+      const expected = outcome(claim, type, claim.status);
+      take(expected.id, expected);
+    }
+  }
+  checkConflicts(left, conflicts, violations);
+}
+
+function checkConflicts(left, conflicts, violations) {
+  const told = new Map();
+  for (const [id, { type, data }] of left) {
+    if (type === 'loyalty.purchase.refused' && data.status === 'conflict') {
+      const key = keyOf(data.source, data.purchaseId);
+      told.set(key, (told.get(key) ?? 0) + 1);
+    } else violations.add('outgoing-invented', id, `${type} with nothing behind it`);
+  }
+  for (const key of new Set([...told.keys(), ...conflicts.keys()]))
+    violations.equal(
+      'conflict-told',
+      key,
+      'the number of refusals told',
+      told.get(key) ?? 0,
+      conflicts.get(key)?.length ?? 0,
+    );
+}
+
+function eventsOf(movement) {
+  const { transactionId, memberId, accountId, source, purchaseId, amount, recorded } = movement;
+  const purchase = { source, purchaseId, memberId, transactionId };
+  const accepted = {
+    id: `${transactionId}:loyalty.purchase.accepted`,
+    type: 'loyalty.purchase.accepted',
+    key: memberId,
+    recorded,
+    data: { ...purchase, status: 'taken', points: amount, reason: null },
+  };
+  if (amount === 0n) return [accepted];
+  const earned = {
+    id: `${transactionId}:loyalty.points.earned`,
+    type: 'loyalty.points.earned',
+    key: memberId,
+    recorded,
+    data: { ...purchase, accountId, amount, balance: movement.balance },
+    times: { occurredAt: movement.occurred, effectiveAt: movement.effective },
+  };
+  return [accepted, earned];
+}
+
+function outcome(claim, type, status) {
+  const at = claim.key.indexOf(' ');
+  const [source, purchaseId] = [claim.key.slice(0, at), claim.key.slice(at + 1)];
+  return {
+    id: `${claim.claimId}:${type}`,
+    type,
+    key: undefined,
+    data: { source, purchaseId, status, points: 0, transactionId: null },
+  };
+}
+
+function compare(event, expected, violations) {
+  const { id } = expected;
+  violations.equal('outgoing-differs', id, 'the type', event.type, expected.type);
+  if (expected.key !== undefined) violations.equal('outgoing-differs', id, 'the key', event.key, expected.key);
+  if (expected.recorded !== undefined)
+    violations.equal('outgoing-differs', id, 'the time', micros(event.time), expected.recorded);
+  for (const [name, value] of Object.entries(expected.data))
+    violations.equal('outgoing-differs', id, name, event.data[name], value);
+  for (const [name, value] of Object.entries(expected.times ?? {}))
+    violations.equal('outgoing-differs', id, name, micros(event.data[name]), value);
+}

@@ -1,0 +1,29 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const POLL_MS = 100;
+
+/** Messages that a group has not taken, and events that the read models have not: nothing is under way once there are none. */
+const UNDER_WAY = `select
+  (select count(*)::int from (select distinct group_name, topic from messaging.offsets) g join messaging.log l on l.topic = g.topic
+    left join messaging.offsets o on o.group_name = g.group_name and o.topic = l.topic and o.partition = l.partition
+    where l.position > coalesce(o.position, 0)) as messages,
+  (select count(*)::int from messaging.log l join messaging.topics t on t.id = l.topic where t.name = 'commerce.purchases'
+    and not exists (select from messaging.offsets o where o.topic = l.topic)) as unread,
+  (select count(*)::int from eventstore.events where position > coalesce((select min(position::bigint) from points.checkpoints), 0)) as events`;
+
+/**
+ * Waits until everything on the bus is taken and every event is in the read models.
+ * @throws where that does not come about in time
+ */
+export async function settled(client, timeoutMs = 60_000) {
+  const until = performance.now() + timeoutMs;
+  for (;;) {
+    const {
+      rows: [underWay],
+    } = await client.query(UNDER_WAY);
+    if (underWay.messages === 0 && underWay.unread === 0 && underWay.events === 0) return;
+    if (performance.now() > until)
+      throw new Error(`not at rest after ${timeoutMs / 1_000} s: ${JSON.stringify(underWay)}`);
+    await sleep(POLL_MS);
+  }
+}
