@@ -1,5 +1,3 @@
-import './memory.js';
-
 import { commands } from './commands/index.js';
 import { runCli } from './cli.js';
 
