@@ -171,6 +171,8 @@ describe('the HTTP side of a service', () => {
     const event = { payload: '{}', headers: { 'content-type': `${CLOUD_EVENT_TYPE}; charset=utf-8` } };
     expect((await call('POST', '/v1/events', event)).status).toBe(201);
     expect((await call('POST', '/v1/baskets', event)).status).toBe(415);
+    const packed = { payload: '{}', headers: { 'content-encoding': 'gzip' } };
+    expect((await call('POST', '/v1/events', packed)).status).toBe(415);
   });
 
   it('tells a path that is not there from a method that is not', async () => {

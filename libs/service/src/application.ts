@@ -65,7 +65,7 @@ const requestId = (given: string | string[] | undefined): string | null =>
 const prepareFastify = (fastify: FastifyInstance, parts: HttpParts): void => {
   fastify.decorateRequest('principal', null);
   fastify.addHook('onRequest', (request, reply, done) => {
-    reply.header('x-request-id', request.id);
+    reply.headers({ 'x-request-id': request.id, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
     done();
   });
   fastify.addHook('onRequest', accessHook(parts.verifier, parts.logger));

@@ -34,7 +34,7 @@ const readIfThere = async (file: string): Promise<string | null> => {
 };
 
 const isErrno = (error: unknown, code: string): boolean =>
-  error instanceof Error && 'code' in error && error.code === code;
+  typeof error === 'object' && error !== null && 'code' in error && error.code === code;
 
 const DEAD_LETTER_KEY_BYTES = 32;
 

@@ -6,6 +6,7 @@ import { createConsumer } from './consumer.js';
 import type { RunningService, ServiceContext, ServiceDefinition } from './definition.js';
 import { HttpDoor } from './http/http-door.js';
 import { openApiOf } from './http/openapi.js';
+import type { Route } from './http/route-table.js';
 import { PROBLEMS, PROBLEM_TYPE, ProblemException, problemBody } from './http/problems.js';
 
 const VERSION = '0.1.0';
@@ -19,11 +20,12 @@ export const startService = async <Config>(
 ): Promise<RunningService> => {
   addHealthChecks(context);
   const application = await createApplication(definition.module(context), context);
-  const { app, fastify } = application;
+  const { app, fastify, routes } = application;
   try {
     if (definition.topics.length > 0) connectTransport(app, createConsumer(definition, context));
     await app.init();
     await fastify.ready();
+    refuseUndeclared(routes.all());
     // Last, so that handlers find everything they use at work.
     await app.startAllMicroservices();
   } catch (error) {
@@ -31,6 +33,12 @@ export const startService = async <Config>(
     throw error;
   }
   return new NestService(definition, context, application);
+};
+
+const refuseUndeclared = (routes: readonly Route[]): void => {
+  const undeclared = routes.filter(({ access }) => access === undefined).map(({ method, path }) => `${method} ${path}`);
+  if (undeclared.length > 0)
+    throw new Error(`Every route declares its permission, or that it is public: ${undeclared.join(', ')}`);
 };
 
 const addHealthChecks = <Config>({ health, database, bus, eventStore }: ServiceContext<Config>): void => {

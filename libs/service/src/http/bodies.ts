@@ -50,6 +50,7 @@ const ONLY_JSON: readonly string[] = [JSON_TYPE];
 const WITH_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
 const refuseOtherTypes = (request: FastifyRequest, _reply: FastifyReply, done: HookHandlerDoneFunction): void => {
+  if (request.headers['content-encoding'] !== undefined) return done(refusedEncoding());
   const given = request.headers['content-type'];
   if (given === undefined || request.is404 || !WITH_BODY.has(request.method)) return done();
   const accepted = request.routeOptions.config.accepts ?? ONLY_JSON;
@@ -63,3 +64,9 @@ const refuseOtherTypes = (request: FastifyRequest, _reply: FastifyReply, done: H
     }),
   );
 };
+
+const refusedEncoding = (): ProblemException =>
+  new ProblemException(PROBLEMS['unsupported-media-type'], {
+    detail: 'Bodies are taken as they are, without a Content-Encoding.',
+    headers: { 'accept-encoding': 'identity' },
+  });

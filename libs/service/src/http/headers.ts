@@ -58,6 +58,6 @@ export const preferredLanguage = (header: string | undefined): Language => {
 };
 
 const qualityOf = (parameters: readonly string[]): number => {
-  const q = parameters.map((parameter) => /^\s*q=([\d.]+)\s*$/i.exec(parameter)?.[1]).find(Boolean);
+  const q = parameters.map((parameter) => /^\s*q=(.*)$/i.exec(parameter)?.[1]).find((value) => value !== undefined);
   return q === undefined ? 1 : Number(q) || 0;
 };

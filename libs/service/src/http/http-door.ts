@@ -1,5 +1,7 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { STATUS_CODES, createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { PROBLEMS, PROBLEM_TYPE, ProblemException, problemBody, type ProblemKind } from './problems.js';
 
 export type RequestListener = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -24,6 +26,7 @@ export class HttpDoor {
       },
       listener,
     );
+    this.server.on('clientError', refuseConnection);
   }
 
   /** Listens; port 0 takes any free one. Answers with the address. @throws the system's error, e.g. EADDRINUSE. */
@@ -51,3 +54,19 @@ export class HttpDoor {
     clearTimeout(cutOff);
   }
 }
+
+const CLIENT_ERRORS: Readonly<Record<string, ProblemKind>> = {
+  HPE_HEADER_OVERFLOW: PROBLEMS['headers-too-large'],
+  ERR_HTTP_REQUEST_TIMEOUT: PROBLEMS['request-timeout'],
+};
+
+// What is not HTTP reaches no service: it is answered here, and the connection ends.
+const refuseConnection = (error: Error & { readonly code?: string }, socket: Duplex): void => {
+  if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
+  const kind = CLIENT_ERRORS[error.code ?? ''] ?? PROBLEMS['malformed-request'];
+  const body = problemBody(new ProblemException(kind), 'en');
+  socket.end(
+    `HTTP/1.1 ${kind.status} ${STATUS_CODES[kind.status]}\r\nContent-Type: ${PROBLEM_TYPE}\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+};

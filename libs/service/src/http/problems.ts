@@ -108,6 +108,14 @@ export const PROBLEMS = defineProblems({
       ar: 'لا تتوفر أي من الصيغ المقبولة',
     },
   },
+  'request-timeout': {
+    status: 408,
+    title: {
+      en: 'The request took too long',
+      fa: 'ارسال درخواست بیش از اندازه طول کشید',
+      ar: 'استغرق الطلب وقتًا طويلًا',
+    },
+  },
   conflict: {
     status: 409,
     title: { en: 'This conflicts with what is there', fa: 'با دادهٔ موجود ناسازگار است', ar: 'يتعارض مع الموجود' },
@@ -131,6 +139,10 @@ export const PROBLEMS = defineProblems({
   'validation-failed': {
     status: 422,
     title: { en: 'Some fields are not valid', fa: 'برخی فیلدها معتبر نیستند', ar: 'بعض الحقول غير صالحة' },
+  },
+  'headers-too-large': {
+    status: 431,
+    title: { en: 'The headers are too large', fa: 'سرآیندها بیش از اندازه بزرگ‌اند', ar: 'الترويسات أكبر من اللازم' },
   },
   'internal-error': {
     status: 500,
