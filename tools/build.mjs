@@ -15,26 +15,31 @@ import { ROOT } from './bootstrap/root.mjs';
 
 const swc = JSON.parse(readFileSync(join(ROOT, '.swcrc'), 'utf8'));
 
-/** Compiles one project into a folder beside `dist` and swaps it in, so that a build that is cut off leaves the old one whole. */
+/** Compiles one project into a folder beside `dist` and swaps it in, so that a build that fails leaves the old one whole. */
 export async function build(project) {
-  const source = join(ROOT, project, 'src');
   const target = join(ROOT, project, 'dist');
   const fresh = `${target}.${process.pid}`;
-  // Taken before the files are read: a file changed meanwhile makes the output stale, not wrongly fresh.
-  const stamp = fingerprint(project);
-  await rm(fresh, { recursive: true, force: true });
-  await mkdir(fresh, { recursive: true });
+  try {
+    await compileAll(join(ROOT, project, 'src'), fresh, fingerprint(project));
+    await rm(target, { recursive: true, force: true });
+    await rename(fresh, target);
+  } finally {
+    await rm(fresh, { recursive: true, force: true });
+  }
+}
+
+/** The stamp was taken before the files are read: a file changed meanwhile makes the output stale, not wrongly fresh. */
+async function compileAll(source, target, stamp) {
+  await mkdir(target, { recursive: true });
   const files = await readdir(source, { recursive: true, withFileTypes: true });
   await Promise.all(
     files
       .filter((file) => file.isFile() && !/\.(int-|e2e-)?spec\.ts$/.test(file.name))
       .map((file) =>
-        compile(join(file.parentPath, file.name), join(fresh, relative(source, file.parentPath), file.name)),
+        compile(join(file.parentPath, file.name), join(target, relative(source, file.parentPath), file.name)),
       ),
   );
-  await writeFile(join(fresh, STAMP), stamp);
-  await rm(target, { recursive: true, force: true });
-  await rename(fresh, target);
+  await writeFile(join(target, STAMP), stamp);
 }
 
 async function compile(from, to) {

@@ -43,8 +43,11 @@ const outside = (project, projects, forSpecs) => [
     regex: `^@vafa/${other.name}$`,
     message: reason(project, other),
   })),
-  // The one part of a package that is asked for by itself: it must load without the rest, and fast.
-  { regex: '^@vafa/(?!persistence/embedded$)[^/]+/', message: 'A package is imported by its name alone.' },
+  // The parts of packages that are asked for by themselves: they must load without the rest, and fast.
+  {
+    regex: '^@vafa/(?!(persistence/embedded|service/commands)$)[^/]+/',
+    message: 'A package is imported by its name alone.',
+  },
   { regex: '(^|/)(libs|apps)/[^/]+/(src|dist)/', message: 'Another project is imported by its package name.' },
   { regex: '^(\\.\\./)+(libs|apps|[a-z-]+/(src|dist))/', message: 'Another project is imported by its package name.' },
 ];

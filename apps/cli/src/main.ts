@@ -1,3 +1,5 @@
+import './memory.js';
+
 import { commands } from './commands/index.js';
 import { runCli } from './cli.js';
 

@@ -51,7 +51,7 @@ const run = async ({ options, positionals, surroundings }: CommandInput): Promis
   if (action === undefined)
     throw new UsageError(`The clock cannot "${word}".${didYouMean(word, ACTIONS)} It can: ${ACTIONS.join(', ')}.`);
   const step = stepOf(action, given);
-  const { ClockRefusal, DatabaseClock, silentLogger } = await import('@vafa/service');
+  const { ClockRefusal, DatabaseClock, silentLogger } = await import('@vafa/service/commands');
   return withOwnerDatabase<ExitCode>(surroundings, async (client) => {
     const database = {
       query: async <Row>(sql: string, parameters: readonly unknown[] = []): Promise<Row[]> =>

@@ -1,7 +1,7 @@
 import { flag, line, type Command, type CommandInput, type ExitCode } from '../command.js';
 
 const run = async ({ options, surroundings }: CommandInput): Promise<ExitCode> => {
-  const service = await import('@vafa/service');
+  const service = await import('@vafa/service/commands');
   const settings = service.listSettings(surroundings.env);
   const unknown = service.unknownSettings(surroundings.env).filter(({ nearest }) => nearest !== null);
   const wrong = settings.some(({ problem }) => problem !== null) || unknown.length > 0;

@@ -21,8 +21,7 @@ const report = ({ surroundings }: CommandInput, run: RunFile, answer: Answer): v
   line(stdout, `Vafa ${run.version} runs since ${run.startedAt} (process ${run.pid}): ${answer.detail}`);
   line(stdout, `  API       ${run.api}      documentation: ${run.api}/docs`);
   line(stdout, `  database  ${run.database}`);
-  for (const [name, service] of Object.entries(run.services))
-    line(stdout, `  ${name.padEnd(9)} ${typeof service === 'string' ? service : JSON.stringify(service)}`);
+  for (const [name, service] of Object.entries(run.services)) line(stdout, `  ${name.padEnd(9)} ${service.health}`);
 };
 
 const run = async (input: CommandInput): Promise<ExitCode> => {

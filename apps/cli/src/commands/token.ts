@@ -15,7 +15,7 @@ const seconds = (given: string): number => {
 };
 
 const run = async ({ options, surroundings }: CommandInput): Promise<ExitCode> => {
-  const { ROLES } = await import('@vafa/service');
+  const { ROLES } = await import('@vafa/service/commands');
   const given = text(options, 'role');
   if (given === undefined) throw new UsageError(`"token" needs --role: ${ROLES.join(', ')}.`);
   const role = ROLES.find((name) => name === given);

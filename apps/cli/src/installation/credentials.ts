@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-import type { EmbeddedIssuer, Role } from '@vafa/service';
+import type { EmbeddedIssuer, Role } from '@vafa/service/commands';
 
 import { Refusal, type Surroundings } from '../command.js';
 import { dataFolder } from './run-file.js';
@@ -16,7 +16,7 @@ export const openIssuer = async (surroundings: Surroundings): Promise<EmbeddedIs
   if (production)
     throw new Refusal('In production tokens come from your identity provider; the embedded issuer mints none.');
   // Loaded where it is needed: the library of the services takes longer to load than most commands to run.
-  const service = await import('@vafa/service');
+  const service = await import('@vafa/service/commands');
   return service.EmbeddedIssuer.open({ folder: join(dataFolder(surroundings), 'keys'), production });
 };
 

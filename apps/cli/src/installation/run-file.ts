@@ -14,7 +14,7 @@ export type RunFile = {
   readonly database: string;
   /** The URL of the owner, who may read every schema. Not there where the database is not embedded and was not told. */
   readonly databaseOwner?: string;
-  readonly services: Readonly<Record<string, unknown>>;
+  readonly services: Readonly<Record<string, { readonly health: string; readonly metrics: string }>>;
 };
 
 const text = (env: Surroundings['env'], name: string): string | undefined => {

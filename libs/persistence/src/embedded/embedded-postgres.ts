@@ -22,6 +22,7 @@ import { errorCode, fileProblem, serverProblem, StartupError } from './startup-e
 
 const DATABASE = 'vafa';
 const READY_POLL_MS = 5;
+const GOODBYE_MS = 500;
 // A server that was killed first replays its log, up to the 4 GB between two checkpoints.
 const READY_MS_MAX = 300_000;
 const PORT_ATTEMPTS_MAX = 5;
@@ -177,7 +178,13 @@ function running(child: ChildProcess, port: number, ended: Promise<void>): Serve
     pid: child.pid ?? 0,
     ended,
     stop: async (how = {}) => {
-      child.kill(how.hurry === true ? 'SIGQUIT' : 'SIGINT');
+      if (how.hurry === true) child.kill('SIGQUIT');
+      else {
+        // First as a request: connections that are just being closed would otherwise be told off. Who stays is cut off.
+        child.kill('SIGTERM');
+        await Promise.race([ended, sleep(GOODBYE_MS, undefined, { ref: false })]);
+        child.kill('SIGINT');
+      }
       await ended;
     },
   };

@@ -1,0 +1,9 @@
+// What a command needs of this library and a service has besides: loaded without the framework, which takes longer to load
+// than most commands take to run.
+export { EMBEDDED_ISSUER, EmbeddedIssuer, type MintRequest } from './auth/issuer.js';
+export { ROLES, type Role } from './auth/permissions.js';
+export { ClockRefusal } from './clock/clock.js';
+export { DatabaseClock } from './clock/database-clock.js';
+export { listSettings, unknownSettings, type SettingListing } from './config.js';
+export { silentLogger } from './logger.js';
+export { commonConfig, serviceConfig } from './settings.js';
