@@ -4,6 +4,7 @@ import { importPurchases } from '../import/import-purchases.js';
 import { clock } from './clock.js';
 import { config } from './config.js';
 import { generatePurchases } from './generate-purchases.js';
+import { points } from './points.js';
 import { start } from './start.js';
 import { status } from './status.js';
 import { token } from './token.js';
@@ -18,6 +19,7 @@ export const commands: readonly Command[] = [
   importMembers,
   importPurchases,
   generatePurchases,
+  points,
   verify,
   clock,
 ];
