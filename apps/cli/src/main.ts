@@ -1,5 +1,7 @@
 import './memory.js';
 
+import { fileURLToPath } from 'node:url';
+
 import { commands } from './commands/index.js';
 import { runCli } from './cli.js';
 
@@ -23,7 +25,8 @@ const interrupts = (): AbortSignal => {
 };
 
 const { env } = process;
-const root = env['VAFA_ROOT'] ?? process.cwd();
+// The checkout, wherever the command is given: this file is apps/cli/dist/main.js in it.
+const root = fileURLToPath(new URL('../../..', import.meta.url)).replace(/[\\/]$/, '');
 // npm runs scripts in the folder of the package and says in INIT_CWD where the user stands.
 const cwd = process.cwd() === root ? (env['INIT_CWD'] ?? root) : process.cwd();
 

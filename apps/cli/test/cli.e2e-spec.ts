@@ -1,0 +1,232 @@
+import { existsSync } from 'node:fs';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
+
+import { RunningClub } from './running-club.js';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const DATA_SETS = process.env['VAFA_DATA_SETS'] ?? resolve(ROOT, '..', 'shared', 'data');
+const CDNOW = join(DATA_SETS, 'cdnow.csv.gz');
+const LONG_MS = 10 * 60_000;
+
+describe('vafa with a running club', () => {
+  let club: RunningClub;
+  const inFolder = (name: string): string => join(club.folder, name);
+  const owner = async <Row>(sql: string, parameters: readonly unknown[] = []): Promise<Row[]> => {
+    const { databaseOwner } = JSON.parse(await readFile(inFolder('data/run.json'), 'utf8')) as {
+      databaseOwner: string;
+    };
+    const client = new pg.Client({ connectionString: databaseOwner });
+    await client.connect();
+    try {
+      return (await client.query(sql, [...parameters])).rows as Row[];
+    } finally {
+      await client.end();
+    }
+  };
+  const balances = () =>
+    owner<{ external_id: string; balance: string }>(
+      'select external_id, balance from analytics.members join analytics.points_balances using (member_id) order by external_id',
+    );
+  const generate = async (name: string, ...args: string[]): Promise<void> => {
+    await writeFile(inFolder(name), (await club.vafa('generate', 'purchases', ...args)).stdout);
+  };
+
+  beforeAll(async () => {
+    club = await RunningClub.start();
+  }, LONG_MS);
+
+  afterAll(() => club.dispose());
+
+  it('tells what runs where, and what may be set', async () => {
+    const status = await club.json('status');
+    expect(status).toMatchObject({
+      code: 0,
+      running: true,
+      api: expect.stringMatching(/^http:/),
+      database: expect.stringContaining('analyst:'),
+    });
+    expect(Object.keys(status['services'] as object).toSorted()).toEqual(['members', 'points']);
+    expect(JSON.stringify(status)).not.toContain('vafa:');
+    const { settings } = (await club.json('config')) as { settings: { name: string }[] };
+    expect(settings.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['VAFA_PORT', 'VAFA_DATABASE_PORT', 'VAFA_CARD_PREFIX']),
+    );
+  });
+
+  it('mints a token that the API takes, and nothing else on standard output', async () => {
+    const { stdout, code } = await club.vafa('token', '--role', 'admin', '--expires', '5m');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+\n$/);
+    const { api } = await club.json('status');
+    const answer = await fetch(`${String(api)}/v1/members/external:nobody`, {
+      headers: { authorization: `Bearer ${stdout.trim()}` },
+    });
+    expect(answer.status).toBe(404);
+  });
+
+  it(
+    'imports, again without effect, and proves the read models',
+    async () => {
+      await generate('a.ndjson', '--members', '200', '--purchases', '3000');
+      const first = await club.json('import', 'purchases', 'a.ndjson', '--enrol');
+      expect(first).toMatchObject({ code: 0, rows: 3_000, taken: 3_000, waiting: 0 });
+      const before = await balances();
+      expect(before).toHaveLength(Number(first['membersEnrolled']));
+      expect(before.reduce((sum, { balance }) => sum + Number(balance), 0)).toBe(first['points']);
+
+      await copyFile(inFolder('a.ndjson'), inFolder('b.ndjson'));
+      expect(await club.json('import', 'purchases', 'b.ndjson', '--enrol')).toMatchObject({
+        taken: 3_000,
+        points: first['points'],
+        membersEnrolled: 0,
+      });
+      expect(await balances()).toEqual(before);
+      expect(await club.json('verify')).toMatchObject({
+        code: 0,
+        ok: true,
+        events: 3_000,
+        points: String(first['points']),
+        behind: 0,
+      });
+    },
+    LONG_MS,
+  );
+
+  it(
+    'takes up what waited once the member is imported',
+    async () => {
+      await writeFile(
+        inFolder('w.csv'),
+        'purchaseId,member,occurredAt,currency,amount\nw1,external:late,2025-01-01T00:00:00Z,EUR,12.50\n',
+      );
+      expect(await club.json('import', 'purchases', 'w.csv')).toMatchObject({ code: 0, waiting: 1, taken: 0 });
+      await writeFile(inFolder('m.csv'), 'externalId\nlate\n');
+      expect(await club.json('import', 'members', 'm.csv')).toMatchObject({ code: 0, membersEnrolled: 1 });
+      for (
+        let attempt = 0;
+        attempt < 100 && !(await balances()).some(({ external_id: id }) => id === 'late');
+        attempt += 1
+      )
+        await pause(100);
+      expect(await club.json('import', 'purchases', 'w.csv')).toMatchObject({ taken: 1, waiting: 0, points: 12 });
+    },
+    LONG_MS,
+  );
+
+  it(
+    'finds every kind of difference',
+    async () => {
+      const [row] = await owner<{ id: string; account: string }>(
+        'select transaction_id as id, account_id as account from points.transactions limit 1',
+      );
+      const spoilt: readonly (readonly [string, string, string])[] = [
+        [
+          'update points.accounts set available = available + 1 where account_id = $1',
+          'accounts: balance',
+          'update points.accounts set available = available - 1 where account_id = $1',
+        ],
+        [
+          'update points.lots set remaining = remaining + 1 where account_id = $1',
+          'lots: remaining',
+          'update points.lots set remaining = remaining - 1 where account_id = $1',
+        ],
+        [
+          'update points.transactions set amount = amount + 1 where account_id = $1',
+          'transactions: amount',
+          'update points.transactions set amount = amount - 1 where account_id = $1',
+        ],
+        [
+          `update points.claims set status = 'waiting' where account_id = $1`,
+          'a claim with an event is taken',
+          `update points.claims set status = 'taken' where account_id = $1`,
+        ],
+      ];
+      for (const [spoil, check, mend] of spoilt) {
+        await owner(spoil, [row?.account]);
+        const found = await club.json('verify');
+        expect(found).toMatchObject({ code: 1, ok: false });
+        expect(Object.keys(found['byCheck'] as object)).toContain(check);
+        await owner(mend, [row?.account]);
+      }
+      expect(await club.json('verify')).toMatchObject({ code: 0, ok: true });
+    },
+    LONG_MS,
+  );
+
+  it(
+    'moves the clock forward only',
+    async () => {
+      const before = (await club.json('clock')) as { now: string };
+      const after = (await club.json('clock', 'advance', '36h')) as { now: string };
+      expect(
+        Temporal.Instant.compare(after.now, Temporal.Instant.from(before.now).add({ hours: 36 })),
+      ).toBeGreaterThanOrEqual(0);
+      expect(await club.vafa('clock', 'set', before.now)).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('does not go back'),
+      });
+    },
+    LONG_MS,
+  );
+
+  it(
+    'goes on after the service was killed amid an import',
+    async () => {
+      await generate('k.ndjson', '--members', '500', '--purchases', '12000', '--seed', '9');
+      const importing = club.json('import', 'purchases', 'k.ndjson', '--enrol');
+      const taken = async (): Promise<number> =>
+        Number(
+          (await owner<{ taken: string }>(`select count(*) as taken from points.claims where source = '/generated'`))[0]
+            ?.taken,
+        );
+      const begun = await taken();
+      while ((await taken()) < begun + 2_000) await pause(50);
+      await club.crash();
+      await club.start();
+      const ended = await importing;
+      expect(ended).toMatchObject({ code: 0, rows: 12_000, taken: 12_000, waiting: 0 });
+      const after = await balances();
+      expect(await club.json('import', 'purchases', 'k.ndjson', '--enrol')).toMatchObject({
+        taken: 12_000,
+        points: ended['points'],
+      });
+      expect(await balances()).toEqual(after);
+      expect(await club.json('verify')).toMatchObject({ code: 0, ok: true });
+    },
+    LONG_MS,
+  );
+
+  const needsCdnow = existsSync(CDNOW) ? it : it.skip;
+  needsCdnow(
+    `takes the whole of CDNOW (needs cdnow.csv.gz in VAFA_DATA_SETS or ../shared/data)`,
+    async () => {
+      const before = Number(
+        (await owner<{ sum: string }>('select sum(balance) from analytics.points_balances'))[0]?.sum,
+      );
+      const map = join(ROOT, 'examples', 'import', 'cdnow.yaml');
+      const rejected = inFolder('cdnow.rejected.ndjson');
+      const args = ['import', 'purchases', CDNOW, '--map', map, '--enrol', '--rejected', rejected];
+      const ended = await club.json(...args);
+      const members = await owner<{ external_id: string; balance: string }>(
+        `select external_id, balance from analytics.members join analytics.points_balances using (member_id)
+       where member_id in (select member_id from analytics.purchases where source = '/import/cdnow') order by balance desc`,
+      );
+      expect(ended).toMatchObject({ code: 0, rows: 69_659, taken: 69_659, points: 2_453_159, rejected: 0 });
+      expect(members.length).toBe(23_544);
+    expect(members.find(({ external_id: id }) => id === '07592')?.balance).toBe('13860');
+      const after = Number(
+        (await owner<{ sum: string }>('select sum(balance) from analytics.points_balances'))[0]?.sum,
+      );
+      expect(after - before).toBe(2_453_159);
+      expect(await club.json(...args)).toMatchObject({ code: 0, taken: 69_659, points: 2_453_159, membersEnrolled: 0 });
+      expect(await club.json('verify')).toMatchObject({ code: 0, ok: true });
+    },
+    LONG_MS,
+  );
+});
