@@ -203,6 +203,14 @@ describe('the HTTP side of a service', () => {
     });
   });
 
+  it('takes the trace that a request belongs to', async () => {
+    const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
+    const traceparent = `00-${trace}-00f067aa0ba902b7-01`;
+    expect((await call('GET', '/v1/broken', { headers: { traceparent } })).body).toMatchObject({ traceId: trace });
+    const { headers } = await call('GET', '/v1/broken', { headers: { 'x-request-id': 'a\tb', traceparent: 'x' } });
+    expect(headers['x-request-id']).toMatch(/^[\w-]+$/);
+  });
+
   it('answers 503 with Retry-After while the database is away', async () => {
     expect(await call('GET', '/v1/away')).toMatchObject({ status: 503, headers: { 'retry-after': '1' } });
   });

@@ -51,8 +51,8 @@ const createAdapter = (filter: ProblemFilter): FastifyAdapter => {
     // No Nest middleware is used, and every request would pay for its absence.
     skipMiddie: true,
     routerOptions: { maxParamLength: PATH_PARAMETER_LENGTH_MAX, ignoreTrailingSlash: true },
-    genReqId: (request: IncomingMessage) =>
-      requestId(request.headers['x-request-id']) ?? `${prefix}${(count++).toString(36)}`,
+    genReqId: ({ headers }: IncomingMessage) =>
+      requestId(headers['x-request-id']) ?? traceId(headers['traceparent']) ?? `${prefix}${(count++).toString(36)}`,
     frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) =>
       filter.answer(error, request, reply),
   });
@@ -61,6 +61,10 @@ const createAdapter = (filter: ProblemFilter): FastifyAdapter => {
 /** A caller's own request id, if it is fit for logs. */
 const requestId = (given: string | string[] | undefined): string | null =>
   typeof given === 'string' && /^[\w.:-]{1,64}$/.test(given) ? given : null;
+
+/** The trace of W3C Trace Context that the request belongs to. */
+const traceId = (given: string | string[] | undefined): string | null =>
+  typeof given === 'string' ? (/^[\da-f]{2}-([\da-f]{32})-[\da-f]{16}-[\da-f]{2}/.exec(given)?.[1] ?? null) : null;
 
 const prepareFastify = (fastify: FastifyInstance, parts: HttpParts): void => {
   fastify.decorateRequest('principal', null);

@@ -55,6 +55,12 @@ const serve = async <Config>(
   logger: Logger,
 ): Promise<number> => {
   const stop = stopSignal();
+  // Nobody knows what state the process is in then. Node's own message would show the error with all its fields.
+  const crash = (err: unknown): never => {
+    logger.fatal({ err }, 'an exception that nobody caught');
+    process.exit(EXIT.failed);
+  };
+  process.on('uncaughtException', crash);
   let installation: Installation | undefined;
   let running: RunningService | undefined;
   try {
@@ -72,6 +78,7 @@ const serve = async <Config>(
     await running?.close();
     await installation?.close();
     stop.release();
+    process.off('uncaughtException', crash);
   }
 };
 

@@ -18,6 +18,7 @@ export type DatabaseClockOptions = {
 export class DatabaseClock implements Clock {
   private offsetMs = 0;
   private lastMs = 0;
+  private isAway = false;
   private timer: NodeJS.Timeout | null = null;
 
   private constructor(private readonly options: DatabaseClockOptions) {}
@@ -78,10 +79,17 @@ export class DatabaseClock implements Clock {
     this.offsetMs = Math.max(this.offsetMs, row.offset_ms);
   }
 
+  // Until it can be read again the last offset holds. One line an outage, not one a second.
+  private missed(err: unknown): void {
+    if (!this.isAway) this.options.logger.warn({ err }, 'the business clock could not be read');
+    this.isAway = true;
+  }
+
   private schedule(): void {
     this.timer = setTimeout(() => {
       this.refresh()
-        .catch((err: unknown) => this.options.logger.warn({ err }, 'the business clock could not be read'))
+        .then(() => (this.isAway = false))
+        .catch((err: unknown) => this.missed(err))
         .finally(() => this.timer && this.schedule());
     }, POLL_MS).unref();
   }
