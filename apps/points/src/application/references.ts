@@ -4,8 +4,9 @@ import { setTimeout } from 'node:timers/promises';
 /** Known references kept in memory; a reference never changes its member, so what is known stays true. */
 const CACHED_REFERENCES_MAX = 100_000;
 
+/** How long a read waits for what was said a moment ago and is still on its way here, and how often it looks. */
 export const PATIENCE_MS = 400;
-const PATIENCE_STEP_MS = 20;
+export const PATIENCE_STEP_MS = 20;
 
 export type Reference = { readonly reference: string; readonly memberId: string };
 

@@ -1,7 +1,8 @@
+import { setTimeout } from 'node:timers/promises';
 import { naturalKey, type Awaited, type Outcome } from './outcomes.js';
 import type { Claims } from './claims.js';
 import { isSame, outcomeOf } from './intake.js';
-import type { References } from './references.js';
+import { PATIENCE_MS, PATIENCE_STEP_MS, type References } from './references.js';
 
 /** Answers what became of purchases, from what is registered. */
 export class PurchaseRegister {
@@ -10,11 +11,20 @@ export class PurchaseRegister {
     private readonly references: References,
   ) {}
 
-  /** The purchase under this key, whatever was asked about it since; `undefined` where nothing came in. */
+  /**
+   * The purchase under this key, whatever was asked about it since; `undefined` where nothing came in. An award that is still on its way
+   * to the read models is waited for a moment: an answer without its points would be wrong.
+   */
   async find(source: string, purchaseId: string): Promise<Outcome | undefined> {
-    const claim = (await this.claims.find([{ source, purchaseId }])).get(naturalKey(source, purchaseId));
-    if (claim === undefined) return undefined;
-    return outcomeOf(claim, (await this.claims.awards([claim.claimId])).get(claim.claimId));
+    const until = performance.now() + PATIENCE_MS;
+    for (;;) {
+      const claim = (await this.claims.find([{ source, purchaseId }])).get(naturalKey(source, purchaseId));
+      if (claim === undefined) return undefined;
+      const award = (await this.claims.awards([claim.claimId])).get(claim.claimId);
+      const isOnItsWay = award === undefined && (claim.status === 'taken' || claim.status === 'taking');
+      if (!isOnItsWay || performance.now() > until) return outcomeOf(claim, award);
+      await setTimeout(PATIENCE_STEP_MS);
+    }
   }
 
   /**
