@@ -8,16 +8,24 @@ import { pause, type WakeUps } from './wake-ups.js';
 const LANES = 2;
 const POLL_MIN_MS = 50;
 const POLL_MAX_MS = 250;
+/** A lane without messages keeps its place now and then, so that nobody has to read past those of the other lanes again. */
+const IDLE_COMMIT_DISTANCE = 5_000;
 const REDELIVERY_MIN_MS = 100;
 const REDELIVERY_MAX_MS = 5_000;
 
 /** What a consumer needs of a log in partitions that share one order: its offsets are numbers that grow over all partitions of a topic. */
 export interface PartitionLog {
   /** The first `limit` messages of these partitions in the log's order, each after the offset of its partition. */
-  read(topic: string, after: ReadonlyMap<number, number>, limit: number): Promise<readonly ReceivedMessage[]>;
-  /** Keeps up to where the partitions are taken. Rejects where they are no longer this consumer's. */
+  read(topic: string, after: ReadonlyMap<number, number>, limit: number): Promise<LogPage>;
+  /** Keeps up to where the partitions are taken, unless one is further already. Rejects where they are no longer this consumer's. */
   commit(topic: string, partitions: readonly number[], offset: number): Promise<void>;
 }
+
+export type LogPage = {
+  readonly messages: readonly ReceivedMessage[];
+  /** The partitions were read up to here, also those without a message. */
+  readonly upTo: number;
+};
 
 export type ConsumerOptions = BusSubscribeOptions & {
   readonly log: PartitionLog;
@@ -101,13 +109,14 @@ export class Consumer {
 
 /** A partition as long as this consumer has it; having it again is another claim. */
 type Claim = { readonly partition: number; cursor: number };
-type Page = { readonly messages: readonly ReceivedMessage[]; readonly claims: ReadonlyMap<number, Claim> };
+type Page = LogPage & { readonly claims: ReadonlyMap<number, Claim> };
 
 class Lane {
   readonly done: Promise<void>;
   private readonly claims = new Map<number, Claim>();
   private underWay: Promise<unknown> = Promise.resolve();
   private emptyReads = 0;
+  private committed = 0;
 
   constructor(
     readonly topic: string,
@@ -137,6 +146,7 @@ class Lane {
       const page = await (ahead ?? this.read());
       ahead = undefined;
       if (page.messages.length === 0) {
+        await this.keepPlace(page);
         await this.idle(seen);
         continue;
       }
@@ -156,14 +166,27 @@ class Lane {
 
   private async read(): Promise<Page> {
     const claims = new Map(this.claims);
-    if (claims.size === 0) return { messages: [], claims };
+    if (claims.size === 0) return { messages: [], upTo: 0, claims };
     const after = new Map([...claims.values()].map((claim) => [claim.partition, claim.cursor]));
     const { log, pageSize } = this.consumer.options;
-    const messages = await log.read(this.topic, after, pageSize);
-    const last = Number(messages.at(-1)?.offset ?? 0);
-    // Also for a partition without a message in this page: up to here there is none.
-    for (const claim of claims.values()) claim.cursor = Math.max(claim.cursor, last);
-    return { messages, claims };
+    const { messages, upTo } = await log.read(this.topic, after, pageSize);
+    for (const claim of claims.values()) claim.cursor = Math.max(claim.cursor, upTo);
+    return { messages, upTo, claims };
+  }
+
+  private async keepPlace(page: Page): Promise<void> {
+    if (page.upTo - this.committed < IDLE_COMMIT_DISTANCE) return;
+    const { claims } = this.stillOurs(page);
+    if (claims.size === 0) return;
+    const kept = this.commit(claims, page.upTo);
+    this.underWay = kept.catch(() => undefined);
+    await kept;
+  }
+
+  private async commit(claims: ReadonlyMap<number, Claim>, position: number): Promise<void> {
+    if (this.consumer.isStale()) return;
+    await this.consumer.options.log.commit(this.topic, [...claims.keys()], position);
+    this.committed = position;
   }
 
   /** Hands a page over until it is taken, without what was given up meanwhile. */
@@ -180,23 +203,21 @@ class Lane {
     }
   }
 
-  private stillOurs({ messages, claims }: Page): Page {
+  private stillOurs({ messages, upTo, claims }: Page): Page {
     const ours = new Map([...claims].filter(([partition, claim]) => this.claims.get(partition) === claim));
-    if (ours.size === claims.size) return { messages, claims };
-    return { messages: messages.filter(({ partition }) => ours.has(partition)), claims: ours };
+    if (ours.size === claims.size) return { messages, upTo, claims };
+    return { messages: messages.filter(({ partition }) => ours.has(partition)), upTo, claims: ours };
   }
 
-  private async attempt({ messages, claims }: Page): Promise<boolean> {
-    const { handler, onError, log } = this.consumer.options;
+  private async attempt({ messages, upTo, claims }: Page): Promise<boolean> {
+    const { handler, onError } = this.consumer.options;
     try {
       await handler(this.batch(messages));
     } catch (error) {
       onError(error);
       return false;
     }
-    const last = messages.at(-1);
-    if (last === undefined || this.consumer.isStale()) return true;
-    await log.commit(this.topic, [...claims.keys()], Number(last.offset));
+    await this.commit(claims, upTo);
     return true;
   }
 

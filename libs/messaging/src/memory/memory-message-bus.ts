@@ -1,5 +1,5 @@
 import type { UnitOfWork } from '@vafa/persistence';
-import { Consumer, type PartitionLog } from '../consumer.js';
+import { Consumer, type LogPage, type PartitionLog } from '../consumer.js';
 import { assertMessages, assertSubscription, assertTopic, fewerPartitions, unknownTopic } from '../limits.js';
 import type {
   BusSubscribeOptions,
@@ -155,19 +155,22 @@ class Group implements PartitionLog {
     await Promise.all([...this.members].map((member) => this.leave(member)));
   }
 
-  async read(topic: string, after: ReadonlyMap<number, number>, limit: number): Promise<readonly ReceivedMessage[]> {
-    const page: ReceivedMessage[] = [];
+  async read(topic: string, after: ReadonlyMap<number, number>, limit: number): Promise<LogPage> {
+    const messages: ReceivedMessage[] = [];
     const entries = this.retained(topic);
-    for (let at = firstAfter(entries, Math.min(...after.values())); at < entries.length && page.length < limit; at++) {
+    let upTo = 0;
+    for (let at = firstAfter(entries, Math.min(...after.values())); messages.length < limit; at++) {
       const entry = entries[at];
-      if (entry !== undefined && entry.position > (after.get(entry.message.partition) ?? Infinity))
-        page.push(entry.message);
+      if (entry === undefined) break;
+      upTo = entry.position;
+      if (upTo > (after.get(entry.message.partition) ?? Infinity)) messages.push(entry.message);
     }
-    return page;
+    return { messages, upTo };
   }
 
   async commit(topic: string, partitions: readonly number[], offset: number): Promise<void> {
-    for (const partition of partitions) this.offsets.set(`${topic}/${partition}`, offset);
+    for (const partition of partitions)
+      this.offsets.set(`${topic}/${partition}`, Math.max(offset, this.offset(topic, partition)));
   }
 
   private async leave(consumer: Consumer): Promise<void> {

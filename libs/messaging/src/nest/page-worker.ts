@@ -8,6 +8,8 @@ import type { Item } from './sorting.js';
 const TRANSIENT_PAUSE_MIN_MS = 100;
 const TRANSIENT_PAUSE_MAX_MS = 5_000;
 const BACKOFF_MAX_MS = 5_000;
+/** A handler that fails for everything would otherwise fill the log with thousands of the same line. */
+const REPORTS_MAX = 5;
 
 /** The page was given up before it was done, since its partitions are lost or the consumer closes. It comes again. */
 export class PageAbandoned extends Error {
@@ -24,6 +26,7 @@ export type PageWork = {
   readonly concurrencyMax: number;
   /** Calls the handlers with these items, in one go where they take pages. */
   readonly call: (items: readonly Item[]) => Promise<void>;
+  /** Told of the first few failures. */
   readonly onError: (error: unknown) => void;
 };
 
@@ -42,6 +45,7 @@ export class PageWorker {
   readonly replayed: Replay[] = [];
   private readonly suspects = new Map<Chain, Suspect>();
   private readonly givenUp = new Set<Chain>();
+  private reports = 0;
 
   constructor(private readonly work: PageWork) {}
 
@@ -144,7 +148,7 @@ export class PageWorker {
         await this.work.call(items);
         return undefined;
       } catch (error) {
-        this.work.onError(error);
+        if (this.reports++ < REPORTS_MAX) this.work.onError(error);
         if (!isTransientFailure(error)) return { error };
       }
       await this.pauseOrAbandon(milliseconds);

@@ -27,7 +27,7 @@ export type VafaTransportOptions = {
   readonly ignoredTypes?: readonly string[];
   /** Told of what went to the dead letters, for metrics and logs. */
   readonly onDeadLetters?: (letters: readonly { topic: string; kind: LetterKind; reason: string }[]) => void;
-  /** Told of every failure of a handler, also of those that are tried again. */
+  /** Told of failures of handlers, also of those that are tried again; of the first few of a page. */
   readonly onError?: (error: unknown) => void;
 };
 

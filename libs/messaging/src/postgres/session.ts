@@ -1,7 +1,7 @@
 import type { Database, OrderedLog } from '@vafa/persistence';
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
-import type { PartitionLog } from '../consumer.js';
+import type { LogPage, PartitionLog } from '../consumer.js';
 import type { ReceivedMessage } from '../message-bus.js';
 import { unknownTopic } from '../limits.js';
 import type { Topic } from './topic-catalogue.js';
@@ -29,6 +29,8 @@ const SETTINGS = `
 const READ_COLUMNS = ['partition', 'key', 'headers', 'value'];
 const READ_WHERE = `topic = $3 and position > ($5::bigint[])[array_position($4::int[], partition::int)]`;
 
+const HEAD = 'select position from messaging.log where topic = $1 order by position desc limit 1';
+
 const MEMBERS = `
   select m.topic, count(*)::int as members
   from unnest($1::int[], $2::bigint[]) as m (topic, lock)
@@ -46,9 +48,9 @@ const OFFSETS = `
   where group_name = $1 and topic = $2 and partition = any($3::smallint[])`;
 
 const COMMIT = `
-  insert into messaging.offsets (group_name, topic, partition, position)
+  insert into messaging.offsets as o (group_name, topic, partition, position)
   select $1, $2, partition, $4 from unnest($3::smallint[]) as p (partition)
-  on conflict (group_name, topic, partition) do update set position = excluded.position`;
+  on conflict (group_name, topic, partition) do update set position = greatest(o.position, excluded.position)`;
 
 type LogRow = {
   readonly position: number;
@@ -136,22 +138,21 @@ export class Session implements PartitionLog {
     await this.query('select pg_advisory_unlock($1::bigint)', [this.partitionLock(topic, partition)]);
   }
 
-  async read(name: string, after: ReadonlyMap<number, number>, limit: number): Promise<readonly ReceivedMessage[]> {
+  async read(name: string, after: ReadonlyMap<number, number>, limit: number): Promise<LogPage> {
+    const topic = this.topic(name).id;
+    const from = Math.min(...after.values());
+    const head = await this.head(topic);
+    if (head <= from) return { messages: [], upTo: from };
     const rows = await this.log.read<LogRow>(this, {
-      after: Math.min(...after.values()),
+      after: from,
       limit,
       where: READ_WHERE,
-      parameters: [this.topic(name).id, [...after.keys()], [...after.values()]],
+      parameters: [topic, [...after.keys()], [...after.values()]],
       columns: READ_COLUMNS,
     });
-    return rows.map(({ position, partition, key, headers, value }) => ({
-      topic: name,
-      partition,
-      offset: String(position),
-      key,
-      value,
-      headers: headers === null ? NO_HEADERS : (JSON.parse(headers) as Record<string, string>),
-    }));
+    const last = rows.at(-1)?.position ?? 0;
+    const messages = rows.map((row) => messageOf(name, row));
+    return { messages, upTo: rows.length < limit ? Math.max(head, last) : last };
   }
 
   async commit(name: string, partitions: readonly number[], offset: number): Promise<void> {
@@ -176,6 +177,12 @@ export class Session implements PartitionLog {
     await Promise.race([this.client.end(), new Promise((resolve) => timer.addEventListener('abort', resolve))]);
   }
 
+  /** The topic's last position. Whoever reads afterwards sees everything up to it, since positions are seen in their order. */
+  private async head(topic: number): Promise<number> {
+    const [row] = await this.query<{ position: number }>(HEAD, [topic]);
+    return row?.position ?? 0;
+  }
+
   private lose(error: unknown): void {
     clearInterval(this.keepalive);
     this.lostBy ??= { error };
@@ -192,6 +199,15 @@ export class Session implements PartitionLog {
     return lockId('partition', this.group, topic.name, String(partition));
   }
 }
+
+const messageOf = (topic: string, { position, partition, key, headers, value }: LogRow): ReceivedMessage => ({
+  topic,
+  partition,
+  offset: String(position),
+  key,
+  value,
+  headers: headers === null ? NO_HEADERS : (JSON.parse(headers) as Record<string, string>),
+});
 
 /** 64 bits of a hash as PostgreSQL's bigint: two names with the same one are not to be expected. */
 const lockId = (...parts: readonly string[]): string =>
