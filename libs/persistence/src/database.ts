@@ -21,10 +21,10 @@ export interface Querier {
   query<Row>(sql: string, parameters?: readonly unknown[]): Promise<Row[]>;
 }
 
-/** As text: Node refuses an error that was made in another realm, such as a test runner's. */
 /** A connection that is cut somewhere on the way answers nothing any more. */
 const END_TIMEOUT_MS = 2_000;
 
+/** As text: Node refuses an error that was made in another realm, such as a test runner's. */
 const warn = (error: unknown): void =>
   process.emitWarning(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
 
