@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fingerprint, staleProjects, STAMP } from './fingerprint.mjs';
-import { explain, isInstalled, matches } from './install.mjs';
+import { countWanted, explain, isInstalled, matches } from './install.mjs';
 import { commandFor } from './main.mjs';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
@@ -57,6 +57,38 @@ describe('whether the packages are there', () => {
     expect(matches({ ...wanted, 'node_modules/b': { version: '1.0.0', optional: true } }, installed)).toBe(true);
     expect(matches({ ...wanted, 'node_modules/b': { version: '1.0.0' } }, installed)).toBe(false);
     expect(matches({ ...wanted, 'node_modules/@vafa/x': { link: true } }, installed)).toBe(false);
+  });
+});
+
+describe('the lock file', () => {
+  const { packages } = JSON.parse(readFileSync(join(HERE, '../../package-lock.json'), 'utf8'));
+
+  /** Where Node would find a package that the one at `path` asks for. */
+  const isLocked = (path, name) => {
+    for (let at = path; ; at = at.slice(0, Math.max(0, at.lastIndexOf('/node_modules/')))) {
+      if (`${at}/node_modules/${name}`.replace(/^\//, '') in packages) return true;
+      if (at === '') return false;
+    }
+  };
+
+  it('names the optional packages of every system: npm ci refuses one that names only those of the system it was made on', () => {
+    const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+      Object.keys(optionalDependencies).filter((name) => !isLocked(path, name)),
+    );
+    expect(missing).toEqual([]);
+  });
+
+  it('is counted by what this system gets of it', () => {
+    const some = {
+      '': {},
+      'libs/x': {},
+      'node_modules/@vafa/x': { link: true },
+      'node_modules/a': {},
+      'node_modules/a/node_modules/b': { os: ['linux'], cpu: ['x64'] },
+      'node_modules/c': { os: ['darwin'], cpu: ['x64'] },
+    };
+    expect(countWanted(some, { platform: 'linux', arch: 'x64' })).toBe(2);
+    expect(countWanted(some, { platform: 'darwin', arch: 'arm64' })).toBe(1);
   });
 });
 

@@ -57,7 +57,7 @@ function readOrNothing(file) {
 
 /** Installs the packages of the lock file, and tells how far it is. */
 export async function install(root = ROOT) {
-  const total = Object.keys(JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages).length;
+  const total = countWanted(JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages);
   say('Installing the packages (once; a few hundred megabytes).');
   const stopProgress = showProgress(root, total);
   const outcome = await runNpmCi(root).finally(stopProgress);
@@ -133,10 +133,20 @@ function showProgress(root, total) {
   };
 }
 
+/** How many packages of a lock file this system gets: not the workspaces, and not what is made for other systems. */
+export function countWanted(packages, { platform, arch } = process) {
+  const fits = (list, value) => list === undefined || list.includes(value) || list.some((word) => word.startsWith('!'));
+  return Object.entries(packages).filter(
+    ([path, { os, cpu, link }]) =>
+      path.includes('node_modules/') && link !== true && fits(os, platform) && fits(cpu, arch),
+  ).length;
+}
+
 function countPackages(folder) {
   if (!existsSync(folder)) return 0;
   return readdirSync(folder).reduce((count, name) => {
-    if (name.startsWith('.')) return count;
+    // Workspaces are links to folders of this checkout.
+    if (name.startsWith('.') || name === '@vafa') return count;
     const path = join(folder, name);
     if (name.startsWith('@')) return count + countPackages(path);
     return count + 1 + countPackages(join(path, 'node_modules'));
