@@ -18,6 +18,8 @@ const POLL_MS = 25;
  */
 export class Installation {
   #child;
+  /** The process that signals go to: what was started, or the standalone behind it once that has told its id. */
+  #target;
   #isDisposed = false;
 
   /**
@@ -60,6 +62,7 @@ export class Installation {
       stdio: ['ignore', output, output],
       env: { ...process.env, VAFA_DATA: this.data, VAFA_PORT: '0', VAFA_DATABASE_PORT: '0', ...this.env },
     });
+    this.#target = this.#child.pid;
     while (performance.now() - started < START_TIMEOUT_MS) {
       if (!this.isRunning) throw new Error(`the standalone ended while it started:\n${this.output.slice(-4_000)}`);
       if (await this.#isReady(startedAt)) return performance.now() - started;
@@ -75,6 +78,7 @@ export class Installation {
       if (Date.parse(run.startedAt) < since) return false;
       this.run = run;
       const answer = await fetch(`${run.api}/health/ready`, { signal: AbortSignal.timeout(2_000) });
+      if (answer.ok) this.#target = run.pid;
       return answer.ok;
     } catch {
       return false;
@@ -86,7 +90,7 @@ export class Installation {
     const child = this.#child;
     if (!this.isRunning) return;
     const gone = once(child, 'exit');
-    child.kill(name);
+    this.#kill(this.#target, name);
     if (name === 'SIGSTOP' || name === 'SIGCONT') return;
     await Promise.race([gone, sleep(STOP_TIMEOUT_MS, undefined, { ref: false })]);
   }
@@ -110,9 +114,12 @@ export class Installation {
   /** Ends its PostgreSQL at once, the server processes included, which follow when their parent is gone. */
   killPostgres() {
     const pid = this.postgresPid;
-    if (pid === undefined || !this.#isOurs(pid)) return;
+    if (pid !== undefined && this.#isOurs(pid)) this.#kill(pid, 'SIGKILL');
+  }
+
+  #kill(pid, name) {
     try {
-      process.kill(pid, 'SIGKILL');
+      process.kill(pid, name);
     } catch (error) {
       if (error.code !== 'ESRCH') throw error;
     }
@@ -146,7 +153,7 @@ export class Installation {
   async dispose({ keep = false } = {}) {
     this.#isDisposed = true;
     if (this.isRunning) {
-      this.#child.kill('SIGCONT');
+      this.#kill(this.#target, 'SIGCONT');
       await this.signal('SIGKILL');
     }
     this.killPostgres();
