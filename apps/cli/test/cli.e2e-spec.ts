@@ -146,6 +146,11 @@ describe('vafa with a running club', () => {
           'a claim with an event is taken',
           `update points.claims set status = 'taken' where account_id = $1`,
         ],
+        [
+          `update points.accounts set state = replace(state, '"available":', '"available":1') where account_id = $1`,
+          'snapshots: state',
+          `update points.accounts set state = replace(state, '"available":1', '"available":') where account_id = $1`,
+        ],
       ];
       for (const [spoil, check, mend] of spoilt) {
         await owner(spoil, [row?.account]);
@@ -219,7 +224,7 @@ describe('vafa with a running club', () => {
       );
       expect(ended).toMatchObject({ code: 0, rows: 69_659, taken: 69_659, points: 2_453_159, rejected: 0 });
       expect(members.length).toBe(23_544);
-    expect(members.find(({ external_id: id }) => id === '07592')?.balance).toBe('13860');
+      expect(members.find(({ external_id: id }) => id === '07592')?.balance).toBe('13860');
       const after = Number(
         (await owner<{ sum: string }>('select sum(balance) from analytics.points_balances'))[0]?.sum,
       );

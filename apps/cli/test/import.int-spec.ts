@@ -259,6 +259,24 @@ describe('vafa import', () => {
     expect((await rejects('a.csv')).map(({ line }) => line)).toEqual([41, 29_001]);
   });
 
+  it('keeps a second run of the same import out while the first lives, and takes over from one that died', async () => {
+    await writeFile(path('a.csv'), csv(50));
+    club.trouble = (request) => (request > 1 ? 'unavailable' : 'none');
+    await terminal.run(purchases('a.csv', '--patience', '1'));
+    const [checkpoint = ''] = await readdir(path('.vafa/imports'));
+    const lock = path(`.vafa/imports/${checkpoint}.lock`);
+    club.trouble = () => 'none';
+
+    await writeFile(lock, String(process.ppid));
+    expect(await terminal.run(purchases('a.csv'))).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`under way already (process ${process.ppid})`),
+    });
+    await writeFile(lock, '999999999');
+    expect(await terminal.json(purchases('a.csv'))).toMatchObject({ code: 0, taken: 50 });
+    expect(await readdir(path('.vafa/imports'))).toEqual([]);
+  });
+
   it('refuses what the token does not allow, and what is no text', async () => {
     await writeFile(path('book.csv'), Buffer.from([0x50, 0x4b, 3, 4]));
     expect(await terminal.run(purchases('book.csv'))).toMatchObject({

@@ -132,7 +132,7 @@ export const verify: Command = {
     'Proves the read models: folds the log anew with a second, simple implementation, compares, and lists differences.',
   options: { json: { type: 'boolean', description: 'One line of JSON; it lists the first 100 differences.' } },
   notes: [
-    "Looks at one snapshot of the database, so purchases may go on. Compares balances, lots and transactions with the log, claims with their events, the sums of the analysts' views, and references with members.",
+    "Looks at one snapshot of the database, so purchases may go on. Compares balances, lots, transactions and the snapshots that commands start from with the log, claims with their events, the sums of the analysts' views, and references with members.",
     'Exit code: 0 when everything agrees, 1 where something differs.',
   ],
   positionals: { min: 0, max: 0 },

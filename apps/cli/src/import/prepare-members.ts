@@ -122,7 +122,7 @@ export const prepareCsvMembers = (
     for await (const page of readCsv(file, map.encoding, layout))
       yield page.map((row) => ('error' in row ? unreadable(row) : toMember(row.cells, row.line)));
   }
-  return { rows };
+  return { headerLines: 1, rows };
 };
 
 /** Makes an NDJSON file of members ready. */
@@ -139,5 +139,5 @@ export const prepareNdjsonMembers = (file: SourceFile, map: MemberMap | null, so
           : toMember(cellsOfJson(row.json, names), row.line);
       });
   }
-  return { rows };
+  return { headerLines: 0, rows };
 };

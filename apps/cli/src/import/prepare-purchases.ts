@@ -134,7 +134,7 @@ export const prepareCsv = (file: SourceFile, layout: CsvLayout, map: PurchaseMap
     for await (const page of readCsv(file, map.encoding, layout))
       yield page.map((row) => ('error' in row ? unreadable(row) : toEvent(row.cells, row.line)));
   }
-  return { rows };
+  return { headerLines: 1, rows };
 };
 
 /** Makes an NDJSON file of purchases ready: events, their data alone, or objects that the map explains. */
@@ -151,5 +151,5 @@ export const prepareNdjson = (file: SourceFile, map: PurchaseMap | null, source:
           : toEvent(cellsOfJson(row.json, names), row.line);
       });
   }
-  return { rows };
+  return { headerLines: 0, rows };
 };

@@ -27,4 +27,8 @@ export type Prepared =
     };
 
 /** A file ready to be read row by row, as often as wanted. */
-export type PreparedFile = { rows(): AsyncGenerator<Prepared[]> };
+export type PreparedFile = {
+  /** Lines before the first row. */
+  readonly headerLines: number;
+  rows(): AsyncGenerator<Prepared[]>;
+};

@@ -18,6 +18,7 @@ import { apiAddress, dataFolder } from '../installation/run-file.js';
 import { formatNumber, formatSeconds, startProgress } from '../io/progress.js';
 import { checkpointPath, emptyCheckpoint, loadCheckpoint, removeCheckpoint } from './checkpoint.js';
 import { isClean, noCounts, type Counts } from './counts.js';
+import { lockImport } from './import-lock.js';
 import type { PreparedFile } from './prepared.js';
 import { RejectsFile } from './rejects-file.js';
 import { dryRun, ImportRun, interrupted, type ImportPlan, type ImportResult } from './run.js';
@@ -136,7 +137,7 @@ const runDry = async (
   const { stdout, stderr, signal } = input.surroundings;
   const path = rejectedPath(input, input.positionals[0] ?? '-');
   const rejects = new RejectsFile(path, 0);
-  const progress = startProgress(stderr, { total: file.lines, done: 0, unit: 'rows' });
+  const progress = startProgress(stderr, { total: file.lines - prepared.headerLines, done: 0, unit: 'rows' });
   const counts = noCounts();
   const first: Rejection[] = [];
   const sendable = await dryRun(prepared, counts, progress, signal, async (rejections) => {
@@ -173,16 +174,35 @@ export const runImport = async (
   if (flag(options, 'dry-run')) return runDry(input, kind, file, prepared);
 
   await apiAddress(surroundings);
-  const rejected = rejectedPath(input, input.positionals[0] ?? '-');
   const identity = createHash('sha256')
     .update(JSON.stringify([kind.unit, file.sha256, ...kind.identity]))
     .digest('hex');
   const path = checkpointPath(dataFolder(surroundings), identity);
-  const checkpoint = flag(options, 'restart') ? emptyCheckpoint() : await loadCheckpoint(path);
+  const unlock = await lockImport(path);
+  try {
+    return await send(input, kind, file, prepared, { path, lanes, patienceMs });
+  } finally {
+    await unlock();
+  }
+};
+
+type SendOptions = { readonly path: string; readonly lanes: number; readonly patienceMs: number };
+
+const send = async (
+  input: CommandInput,
+  kind: ImportKind,
+  file: SourceFile,
+  prepared: PreparedFile,
+  { path, lanes, patienceMs }: SendOptions,
+): Promise<ExitCode> => {
+  const { options, surroundings } = input;
   const { stderr, signal } = surroundings;
+  const rejected = rejectedPath(input, input.positionals[0] ?? '-');
+  const checkpoint = flag(options, 'restart') ? emptyCheckpoint() : await loadCheckpoint(path);
   if (checkpoint.line > 0)
     line(stderr, `Going on after line ${formatNumber(checkpoint.line)}, where this import stopped.`);
-  const progress = startProgress(stderr, { total: file.lines, done: checkpoint.counts.rows, unit: 'rows' });
+  const total = file.lines - prepared.headerLines;
+  const progress = startProgress(stderr, { total, done: checkpoint.counts.rows, unit: 'rows' });
   const api = openApi(surroundings, patienceMs, (message) => progress.say(message));
   const run = new ImportRun({
     file: prepared,

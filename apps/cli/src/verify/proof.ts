@@ -1,8 +1,18 @@
 import type pg from 'pg';
 
 import { Differences } from './differences.js';
-import { emptyAccount, fold, type FoldedAccount, type FoldedMovement, type LedgerEvent } from './fold.js';
-import { ACCOUNTS, CLAIMS, DECLARE_EVENTS, FETCH_EVENTS, LOTS, MOVEMENTS, POSITIONS, TOTALS } from './queries.js';
+import { emptyAccount, fold, micros, type FoldedAccount, type FoldedMovement, type LedgerEvent } from './fold.js';
+import {
+  ACCOUNTS,
+  BEGINNINGS,
+  CLAIMS,
+  DECLARE_EVENTS,
+  FETCH_EVENTS,
+  LOTS,
+  MOVEMENTS,
+  POSITIONS,
+  TOTALS,
+} from './queries.js';
 
 /** Folded accounts and movements that are compared at a time. A single account with more lots is still compared at once. */
 const COMPARE_SIZE = 2_000;
@@ -36,6 +46,21 @@ const parse = (data: string): Readonly<Record<string, unknown>> => {
   } catch {
     return {};
   }
+};
+
+/** What a snapshot must say, in one line: counters, and the open lots in the order of their ids. */
+const snapshotText = ({ balance, earned, lastEffectiveAt, lots }: FoldedAccount): string => {
+  const open = [...lots.values()].map(({ id, remaining }) => `${id}=${remaining}`).toSorted();
+  return [balance, earned, lastEffectiveAt, ...open].join(' ');
+};
+
+/** The same of a stored snapshot: `{ at, available, earned, lots: [[id, remaining, …]] }`. */
+const storedSnapshot = (state: unknown): string => {
+  const { at, available, earned, lots } = parse(String(state));
+  const open = (Array.isArray(lots) ? (lots as unknown[][]) : []).map(
+    ([id, remaining]) => `${String(id)}=${String(remaining)}`,
+  );
+  return [available, earned, micros(at), ...open.toSorted()].map(String).join(' ');
 };
 
 /**
@@ -151,6 +176,39 @@ export class Proof {
       this.compareAccount(account, rows.get(account.id));
       this.compareLots(account, lots.get(account.id) ?? []);
     }
+    await this.compareSnapshots(accounts, rows);
+  }
+
+  /** What commands start from: the account as it stood at the snapshot's revision. */
+  private async compareSnapshots(accounts: readonly FoldedAccount[], rows: ReadonlyMap<string, Row>): Promise<void> {
+    const revisionOf = ({ id }: FoldedAccount): number => Number(rows.get(id)?.['state_revision'] ?? -1);
+    const lagging = accounts.filter((account) => rows.has(account.id) && revisionOf(account) < account.revision);
+    const beginnings = await this.beginnings(lagging.map((account) => [account.id, revisionOf(account)]));
+    for (const account of accounts) {
+      const row = rows.get(account.id);
+      if (row === undefined || revisionOf(account) < 0) continue;
+      const then =
+        revisionOf(account) === account.revision ? account : (beginnings.get(account.id) ?? emptyAccount(account.id));
+      this.differences.compare(
+        'snapshots: state',
+        `account ${account.id}`,
+        snapshotText(then),
+        storedSnapshot(row['state']),
+      );
+    }
+  }
+
+  private async beginnings(wanted: readonly (readonly [string, number])[]): Promise<Map<string, FoldedAccount>> {
+    const folded = new Map<string, FoldedAccount>();
+    if (wanted.length === 0) return folded;
+    const rows = await this.rows<EventRow>(BEGINNINGS, [wanted.map(([id]) => id), wanted.map(([, upTo]) => upTo)]);
+    for (const row of rows) {
+      const account = folded.get(row.account) ?? emptyAccount(row.account);
+      folded.set(row.account, account);
+      // What is broken in these events was noted when they came the first time.
+      fold(account, { ...row, recordedAt: row.recorded_at, data: parse(row.data) }, () => undefined);
+    }
+    return folded;
   }
 
   private compareAccount(account: FoldedAccount, row: Row | undefined): void {

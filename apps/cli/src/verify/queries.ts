@@ -7,9 +7,9 @@ const times = (...columns: string[]): string =>
 
 /** How far the read models have come, and how far the log. */
 export const POSITIONS = `
-  select coalesce((select max(position::bigint) from points.checkpoints), 0)::text as folded,
+  select coalesce((select position::bigint from points.checkpoints where name = 'points'), 0)::text as folded,
          (select count(*) from eventstore.events where ${STREAMS}
-            and position > coalesce((select max(position::bigint) from points.checkpoints), 0))::text as behind`;
+            and position > coalesce((select position::bigint from points.checkpoints where name = 'points'), 0))::text as behind`;
 
 /** The log up to the checkpoint, stream by stream. */
 export const DECLARE_EVENTS = `
@@ -21,8 +21,15 @@ export const FETCH_EVENTS = 'fetch 2000 from log';
 
 export const ACCOUNTS = `
   select account_id as id, member_id as member, revision, available, pending, held, debt, earned_total, redeemed_total, expired_total, reversed_total,
-         ${at('last_effective_at')} as last_effective_at
+         ${at('last_effective_at')} as last_effective_at, state_revision, state
   from points.accounts where account_id = any($1::uuid[])`;
+
+/** The beginnings of streams, each up to a revision: for accounts whose snapshot lags behind their row. */
+export const BEGINNINGS = `
+  select substr(event.stream_id, 9) as account, event.revision, event.event_id as id, event.type, event.data, ${at('event.recorded_at')} as recorded_at
+  from unnest($1::text[], $2::integer[]) as wanted(account, upto)
+  join eventstore.events event on event.stream_id = 'account-' || wanted.account and event.revision <= wanted.upto
+  order by event.stream_id, event.revision`;
 
 export const LOTS = `
   select lot_id as id, account_id as account, amount, remaining, ${times('earned_at', 'available_at', 'expires_at')} as times
