@@ -17,7 +17,7 @@ const start = async (open: (database: Database) => MessageBus): Promise<Transpor
   const database = await Database.connect({
     url: test.url,
     schema: 'messaging',
-    role: 'messaging',
+    role: 'vafa_messaging',
     poolSize: 6,
     applicationName: 'transport-contract',
     // The test database may be dropped while the last connections are still closing.

@@ -75,6 +75,6 @@ class CreateMessaging1763800000000 implements MigrationInterface {
 /** What the bus keeps in PostgreSQL. A service that enqueues in its own transactions inherits this role. */
 export const messagingMigrations: MigrationSet = {
   schema: 'messaging',
-  role: 'messaging',
+  role: 'vafa_messaging',
   migrations: [CreateMessaging1763800000000],
 };

@@ -13,7 +13,7 @@ const start = async (): Promise<MessageBusHarness> => {
   const database = await Database.connect({
     url: test.url,
     schema: 'messaging',
-    role: 'messaging',
+    role: 'vafa_messaging',
     poolSize: 12,
     applicationName,
     // The test database may be dropped while the last connections are still closing.
