@@ -356,7 +356,7 @@ export const messageBusContract = (
         await eventually(() => expect(received.map(content)).toEqual([2]));
       });
 
-      it('skips no message behind a slow transaction, which comes first', async () => {
+      it('skips no message of a slow transaction', async () => {
         const received = await collect('g');
         const entered = deferred();
         const gate = deferred();
@@ -377,8 +377,7 @@ export const messageBusContract = (
         await Promise.all([slow, published, ...quick]);
         await eventually(() => expect(received).toHaveLength(10));
         const values = received.filter(({ key }) => key === 'one key').map((message) => content<number>(message));
-        // The slow one was there first. The others' commits may come in any order, and none is behind it or lost.
-        expect(values[0]).toBe(0);
+        // Which commit came first nobody can say from outside; a reader that skips would miss the slow one.
         expect(values.toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
       });
 
