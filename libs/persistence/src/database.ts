@@ -177,5 +177,19 @@ const masterPool = (dataSource: DataSource): pg.Pool => {
   const driver: object = dataSource.driver;
   if (!('master' in driver) || !(driver.master instanceof pg.Pool))
     throw new Error('the data source has no PostgreSQL pool');
+  guardConnections(driver.master);
   return driver.master;
+};
+
+/**
+ * A connection that breaks between two owners (the pool has let go of its listener, TypeORM has not put on its own) would end the process
+ * with an unhandled error. Whoever uses the connection learns of it by the statement that fails.
+ */
+const guardConnections = (pool: pg.Pool): void => {
+  const guarded = new WeakSet<pg.PoolClient>();
+  pool.on('acquire', (client) => {
+    if (guarded.has(client)) return;
+    guarded.add(client);
+    client.on('error', () => undefined);
+  });
 };
