@@ -234,7 +234,7 @@ describe('vafa import', () => {
   });
 
   it('stops at Ctrl-C with everything confirmed noted, rejected rows included', async () => {
-    const rows = csv(30_000).split('\n');
+    const rows = csv(30_000, 400).split('\n');
     rows[40] = 'c1,yesterday,1';
     rows[29_000] = 'c1,tomorrow,1';
     await writeFile(path('a.csv'), rows.join('\n'));
@@ -253,7 +253,13 @@ describe('vafa import', () => {
     club.delayMs = 0;
     const again = await terminal.run([...purchases('a.csv'), '--json']);
     expect(again.stderr).toContain('Going on after line');
-    expect(JSON.parse(again.stdout)).toMatchObject({ rows: 30_000, taken: 29_998, rejected: 2, points: club.points });
+    expect(JSON.parse(again.stdout)).toMatchObject({
+      rows: 30_000,
+      membersEnrolled: 400,
+      taken: 29_998,
+      rejected: 2,
+      points: club.points,
+    });
     expect(club.events - sent).toBeLessThan(30_000);
     expect(club.claims.size).toBe(29_998);
     expect((await rejects('a.csv')).map(({ line }) => line)).toEqual([41, 29_001]);
@@ -275,6 +281,20 @@ describe('vafa import', () => {
     await writeFile(lock, '999999999');
     expect(await terminal.json(purchases('a.csv'))).toMatchObject({ code: 0, taken: 50 });
     expect(await readdir(path('.vafa/imports'))).toEqual([]);
+  });
+
+  it('does not wait for what will not come: an address that is none, a token that is not minted', async () => {
+    await writeFile(path('a.csv'), csv(5));
+    const wrong = new Terminal(folder, { VAFA_API_URL: 'localhost:3000', VAFA_TOKEN: 'secret' });
+    expect(await wrong.run(purchases('a.csv'))).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('VAFA_API_URL'),
+    });
+    const production = new Terminal(folder, { VAFA_API_URL: 'http://127.0.0.1:9', VAFA_ENVIRONMENT: 'production' });
+    expect(await production.run(purchases('a.csv'))).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('identity provider'),
+    });
   });
 
   it('refuses what the token does not allow, and what is no text', async () => {

@@ -3,16 +3,20 @@ import { dataFolder, isAlive, readRunFile, type RunFile } from '../installation/
 
 const HEALTH_TIMEOUT_MS = 3_000;
 
-type Answer = { readonly healthy: boolean; readonly detail: string };
+type Answer = { readonly answered: boolean; readonly healthy: boolean; readonly detail: string };
 
 /** What the service says of itself; an answer that it is not ready is an answer, too. */
 const health = async (api: string): Promise<Answer> => {
   try {
     const response = await fetch(`${api}/health/ready`, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
     await response.arrayBuffer();
-    return { healthy: response.ok, detail: response.ok ? 'ready' : `not ready (HTTP ${response.status})` };
+    return {
+      answered: true,
+      healthy: response.ok,
+      detail: response.ok ? 'ready' : `not ready (HTTP ${response.status})`,
+    };
   } catch {
-    return { healthy: false, detail: 'no answer' };
+    return { answered: false, healthy: false, detail: 'no answer' };
   }
 };
 
@@ -35,6 +39,12 @@ const run = async (input: CommandInput): Promise<ExitCode> => {
     return 1;
   }
   const answer = await health(found.api);
+  // After a crash the number of the process may belong to another by now: what counts is who answers.
+  if (!answer.answered) {
+    const sentence = `Vafa does not answer at ${found.api}, where process ${found.pid} began to serve at ${found.startedAt}.`;
+    line(surroundings.stdout, flag(options, 'json') ? JSON.stringify({ running: false }) : sentence);
+    return 1;
+  }
   if (!flag(options, 'json')) {
     report(input, found, answer);
     return answer.healthy ? 0 : 1;

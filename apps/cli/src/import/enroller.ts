@@ -1,6 +1,6 @@
 import type { Api } from '../installation/api.js';
 import { sendMembers, MEMBERS_PER_REQUEST, type Enrolment } from './member-sender.js';
-import type { RowInFlight } from './run.js';
+import type { CountEnrolled, RowInFlight } from './run.js';
 
 /** Members remembered as enrolled, so that they are not asked for with each purchase. Forgetting one costs a repeat, which is harmless. */
 const REMEMBERED_MAX = 200_000;
@@ -15,7 +15,7 @@ export class Enroller {
 
   constructor(private readonly api: Api) {}
 
-  async enrol(rows: readonly RowInFlight[]): Promise<void> {
+  async enrol(rows: readonly RowInFlight[], countEnrolled: CountEnrolled): Promise<void> {
     const firsts = new Map<string, RowInFlight>();
     for (const row of rows) {
       const id = row.externalId;
@@ -23,7 +23,7 @@ export class Enroller {
     }
     const fresh = [...firsts];
     for (let at = 0; at < fresh.length; at += MEMBERS_PER_REQUEST)
-      await this.send(fresh.slice(at, at + MEMBERS_PER_REQUEST));
+      countEnrolled(await this.send(fresh.slice(at, at + MEMBERS_PER_REQUEST)));
   }
 
   /** Parts the rows whose member the club would not take from the others. */
@@ -39,21 +39,22 @@ export class Enroller {
     return [good, bad];
   }
 
-  private async send(members: readonly (readonly [string, RowInFlight])[]): Promise<void> {
+  /** Gives how many became members by it. */
+  private async send(members: readonly (readonly [string, RowInFlight])[]): Promise<number> {
     const enrolments = members.map(([externalId, { occurredAt }]): Enrolment => ({
       externalId,
       ...(occurredAt === null ? {} : { enrolledAt: occurredAt }),
     }));
     const outcomes = await sendMembers(this.api, enrolments);
     if (this.enrolled.size + members.length > REMEMBERED_MAX) this.enrolled.clear();
-    members.forEach(([externalId, row], index) => {
+    members.forEach(([externalId], index) => {
       const outcome = outcomes[index];
       if (outcome?.status === 'rejected') {
         this.refused.set(detached(externalId), outcome.reason);
         return;
       }
       this.enrolled.add(detached(externalId));
-      if (outcome?.status === 'enrolled') row.segment.counts.membersEnrolled += 1;
     });
+    return outcomes.filter(({ status }) => status === 'enrolled').length;
   }
 }

@@ -49,7 +49,7 @@ const handlers =
       );
       settle(good, outcomes);
     };
-    return { prepare: enroller === null ? null : (rows) => enroller.enrol(rows), send };
+    return { prepare: enroller === null ? null : (rows, countEnrolled) => enroller.enrol(rows, countEnrolled), send };
   };
 
 const summary = (counts: Counts): string[] => [

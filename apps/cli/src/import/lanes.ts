@@ -14,7 +14,13 @@ export type LanesOptions<Row extends LaneRow> = {
   readonly send: (batch: readonly Row[]) => Promise<void>;
 };
 
-type Lane<Row> = { queue: Row[]; running: boolean; sending: Promise<void>; onFull: (() => void) | undefined };
+type Lane<Row> = {
+  queue: Row[];
+  running: boolean;
+  work: Promise<void>;
+  sending: Promise<void>;
+  onFull: (() => void) | undefined;
+};
 
 const hash = (key: string): number => {
   let value = 0x811c9dc5;
@@ -40,6 +46,7 @@ export class Lanes<Row extends LaneRow> {
     this.lanes = Array.from({ length: options.lanes }, () => ({
       queue: [],
       running: false,
+      work: Promise.resolve(),
       sending: Promise.resolve(),
       onFull: undefined,
     }));
@@ -85,9 +92,15 @@ export class Lanes<Row extends LaneRow> {
     while (this.rows > 0) await Promise.race([this.space(), this.failed]);
   }
 
-  /** Resolves once no request is under way any more, whether it went well or not; nothing new is sent after a failure. */
+  /** Sends nothing more: what is under way is finished, what is queued stays unsent. Whoever waits is told why. */
+  stop(reason: unknown): void {
+    this.fail(reason);
+    for (const lane of this.lanes) lane.onFull?.();
+  }
+
+  /** Resolves once nothing is under way any more, whether it went well or not; nothing new is begun after a failure. */
   async settle(): Promise<void> {
-    await Promise.allSettled(this.lanes.map((lane) => lane.sending));
+    await Promise.allSettled(this.lanes.flatMap(({ work, sending }) => [work, sending]));
   }
 
   private laneOf(row: Row): Lane<Row> {
@@ -104,7 +117,7 @@ export class Lanes<Row extends LaneRow> {
     lane.running = true;
     // After the rows that were read together have been pushed, so that the first batch is not one row.
     setImmediate(() => {
-      this.run(lane).catch((error: unknown) => this.fail(error));
+      lane.work = this.run(lane).catch((error: unknown) => this.fail(error));
     });
   }
 
@@ -113,6 +126,7 @@ export class Lanes<Row extends LaneRow> {
       const batch = this.take(lane);
       if (this.options.prepare !== null) await this.options.prepare(batch);
       await lane.sending;
+      if (this.failure !== undefined) break;
       lane.sending = this.deliver(batch);
       const under = lane.sending;
       // A failure surfaces at the next turn, or here where it is the last.

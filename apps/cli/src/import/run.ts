@@ -16,6 +16,8 @@ const CHECKPOINT_INTERVAL_MS = 1_000;
 /** A row with the segment that its outcome is counted in. */
 export type RowInFlight = SendableRow & { readonly segment: Segment };
 
+export type CountEnrolled = (members: number) => void;
+
 export type ImportPlan = {
   readonly file: PreparedFile;
   readonly rowsPerBatch: number;
@@ -23,7 +25,7 @@ export type ImportPlan = {
   readonly checkpoint: Checkpoint;
   readonly checkpointPath: string;
   readonly rejectedPath: string;
-  readonly prepare: ((rows: readonly RowInFlight[]) => Promise<void>) | null;
+  readonly prepare: ((rows: readonly RowInFlight[], countEnrolled: CountEnrolled) => Promise<void>) | null;
   /** Sends the rows and counts their outcomes in their segments. */
   readonly send: (rows: readonly RowInFlight[]) => Promise<void>;
   readonly progress: Progress;
@@ -75,6 +77,11 @@ export class ImportRun {
     this.rejects = new RejectsFile(plan.rejectedPath, plan.checkpoint.rejectedBytes);
   }
 
+  /** Counted at once, not with the row that named them: a member stays enrolled where the row is not confirmed. */
+  countEnrolled(members: number): void {
+    this.counts.membersEnrolled += members;
+  }
+
   /** Everything up to this line is confirmed, and will not be sent again. */
   get confirmedLine(): number {
     return this.checkpoint.line;
@@ -83,22 +90,26 @@ export class ImportRun {
   /** @throws what stopped it, after the checkpoint is saved. */
   async run(): Promise<ImportResult> {
     const { plan } = this;
+    const { prepare } = plan;
     const lanes = new Lanes<RowInFlight>({
       lanes: plan.lanes,
       rowsPerBatch: plan.rowsPerBatch,
       bytesPerBatch: BYTES_PER_BATCH,
       rowsInFlightMax: ROWS_IN_FLIGHT_MAX,
       bytesInFlightMax: BYTES_IN_FLIGHT_MAX,
-      prepare: plan.prepare,
+      prepare: prepare === null ? null : (rows) => prepare(rows, (members) => this.countEnrolled(members)),
       send: async (rows) => {
         await plan.send(rows);
         for (const row of rows) this.segments.settle(row.segment);
       },
     });
+    const stop = (): void => lanes.stop(plan.signal.reason);
+    plan.signal.addEventListener('abort', stop);
     try {
       await this.pump(lanes);
       await lanes.drain();
     } finally {
+      plan.signal.removeEventListener('abort', stop);
       await lanes.settle();
       this.segments.finish();
       await this.saving;
@@ -157,7 +168,9 @@ export class ImportRun {
 
   private async save(): Promise<void> {
     this.savedAt = performance.now();
-    await saveCheckpoint(this.plan.checkpointPath, this.checkpoint);
+    const { counts } = this.checkpoint;
+    const { membersEnrolled } = this.plan.prepare === null ? counts : this.counts;
+    await saveCheckpoint(this.plan.checkpointPath, { ...this.checkpoint, counts: { ...counts, membersEnrolled } });
   }
 
   private seconds(): number {

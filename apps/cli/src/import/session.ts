@@ -216,6 +216,8 @@ const send = async (
     note: kind.note,
     signal,
   });
+  const stopping = (): void => progress.say('Stopping once what is under way is answered; Ctrl-C again stops at once.');
+  signal.addEventListener('abort', stopping);
   try {
     const result = await run.run();
     await removeCheckpoint(path);
@@ -227,6 +229,8 @@ const send = async (
     if (signal.aborted) throw interrupted(run.confirmedLine);
     line(stderr, `Confirmed up to line ${formatNumber(run.confirmedLine)}; the same command goes on from there.`);
     throw error;
+  } finally {
+    signal.removeEventListener('abort', stopping);
   }
 };
 

@@ -83,18 +83,21 @@ export class Api {
   }
 
   private async attempt(request: ApiRequest): Promise<Attempt> {
-    const { signal, credentials, address } = this.options;
+    const { credentials, address } = this.options;
+    // A token that cannot be had will not be had a moment later either: that is no trouble to wait out.
+    const token = await credentials.token();
     try {
       const response = await fetch(`${await address()}${request.path}`, {
         method: request.method,
         ...(request.body === undefined ? {} : { body: request.body }),
         headers: {
           accept: 'application/json, application/problem+json',
-          authorization: `Bearer ${await credentials.token()}`,
+          authorization: `Bearer ${token}`,
           ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
           ...request.headers,
         },
-        signal: AbortSignal.any([signal, AbortSignal.timeout(request.timeoutMs)]),
+        // What is under way is finished also after Ctrl-C: half an answer would have to be asked for again.
+        signal: AbortSignal.timeout(request.timeoutMs),
       });
       const body = parsed(await response.text());
       if (!AGAIN.has(response.status)) return { answer: { status: response.status, body } };
@@ -102,7 +105,6 @@ export class Api {
       const trouble = `HTTP ${response.status}`;
       return after > 0 ? { trouble, afterMs: Math.min(after * 1_000, BACKOFF_MAX_MS) } : { trouble };
     } catch (error) {
-      if (signal.aborted) throw signal.reason;
       // An address that is not known (yet) is the same as one that does not answer.
       if (error instanceof Refusal) return { trouble: 'it does not run' };
       return { trouble: troubleOf(error) };

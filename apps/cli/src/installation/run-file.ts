@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import { codeOf } from '../errors.js';
-import { Refusal, type Surroundings } from '../command.js';
+import { Refusal, UsageError, type Surroundings } from '../command.js';
 
 /** What a running installation says of itself in `.vafa/run.json`. */
 export type RunFile = {
@@ -61,5 +61,7 @@ export const runningInstallation = async (surroundings: Surroundings): Promise<R
 /** Where the API is: `VAFA_API_URL`, or what the running installation says. */
 export const apiAddress = async (surroundings: Surroundings): Promise<string> => {
   const given = text(surroundings.env, 'VAFA_API_URL');
+  if (given !== undefined && !/^https?:\/\/./.test(given))
+    throw new UsageError(`VAFA_API_URL must be an address such as http://127.0.0.1:3000, not "${given}".`);
   return (given ?? (await runningInstallation(surroundings)).api).replace(/\/+$/, '');
 };
