@@ -42,9 +42,11 @@ export async function runPipeline(installation, set, source) {
   const before = await position(client);
   await installation.signal('SIGSTOP');
   await publishAll(client, set.purchases(source));
+  const cpuBefore = installation.cpuSeconds;
   const started = performance.now();
   await installation.signal('SIGCONT');
   const { first, last } = await follow(client, before, before + BigInt(set.count));
+  const cpuSeconds = installation.cpuSeconds - cpuBefore;
   await settled(client, SETTLE_TIMEOUT_MS);
   await compare(client, set, source);
   await client.end();
@@ -56,6 +58,7 @@ export async function runPipeline(installation, set, source) {
     seconds: Number(seconds.toFixed(2)),
     perSecond: Math.round(set.count / seconds),
     firstVisibleMs: Math.round(first - started),
+    nodeCpuSeconds: Number(cpuSeconds.toFixed(2)),
   };
   print(line);
   return line;

@@ -11,6 +11,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 30_000;
 const POLL_MS = 25;
+/** Of the clock in /proc, the same on every Linux. */
+const TICKS_PER_SECOND = 100;
 
 /**
  * An installation of its own: the standalone as a real process with its embedded PostgreSQL, in a new folder and on free ports. Whoever
@@ -99,6 +101,12 @@ export class Installation {
   async stop() {
     await this.signal('SIGTERM');
     if (this.isRunning) throw new Error(`the standalone did not stop:\n${this.output.slice(-4_000)}`);
+  }
+
+  /** Seconds of processor time that the standalone has used, without its PostgreSQL. */
+  get cpuSeconds() {
+    const fields = readFileSync(`/proc/${this.#target}/stat`, 'utf8').split(') ')[1].split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
   }
 
   /** The process id of its own PostgreSQL, as that wrote it down in its data; undefined where none is noted. */
