@@ -103,10 +103,13 @@ export class Installation {
     if (this.isRunning) throw new Error(`the standalone did not stop:\n${this.output.slice(-4_000)}`);
   }
 
-  /** Seconds of processor time that the standalone has used, without its PostgreSQL. */
+  /** Seconds of processor time that the standalone and its PostgreSQL have used so far. */
   get cpuSeconds() {
-    const fields = readFileSync(`/proc/${this.#target}/stat`, 'utf8').split(') ')[1].split(' ');
-    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+    const node = processorTime(this.#target).own;
+    const server = processorTime(this.postgresPid);
+    const backends = readFileSync(`/proc/${this.postgresPid}/task/${this.postgresPid}/children`, 'utf8').trim().split(' ');
+    const postgres = backends.reduce((sum, pid) => sum + processorTime(pid).own, server.own + server.ended);
+    return { node, postgres };
   }
 
   /** The process id of its own PostgreSQL, as that wrote it down in its data; undefined where none is noted. */
@@ -173,5 +176,15 @@ export class Installation {
       await sleep(50);
     if (keep) return;
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  }
+}
+
+/** Seconds of a process and of those it started that have ended; none for one that has just gone. */
+function processorTime(pid) {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ').map(Number);
+    return { own: (fields[11] + fields[12]) / TICKS_PER_SECOND, ended: (fields[13] + fields[14]) / TICKS_PER_SECOND };
+  } catch {
+    return { own: 0, ended: 0 };
   }
 }
