@@ -11,7 +11,12 @@ export const print = (line) => console.log(JSON.stringify(line));
 /** @returns {{ min: number, median: number, max: number, runs: number }} */
 export function spread(figures) {
   const sorted = [...figures].sort((a, b) => a - b);
-  return { min: sorted[0], median: sorted[Math.floor((sorted.length - 1) / 2)], max: sorted.at(-1), runs: sorted.length };
+  return {
+    min: sorted[0],
+    median: sorted[Math.floor((sorted.length - 1) / 2)],
+    max: sorted.at(-1),
+    runs: sorted.length,
+  };
 }
 
 /** What a percentile of sorted milliseconds is, to a hundredth. */

@@ -6,7 +6,7 @@
 // --quick: one small run of each, to see that everything works; writes no results. --profile: CPU profiles of the standalone go there.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -178,10 +178,10 @@ async function measureAppend() {
 }
 
 async function measureBus() {
-  if (!existsSync(join(ROOT, 'bench', 'bus.mjs'))) return;
-  const lines = await runScript('bus.mjs', options.quick ? ['--quick'] : []);
-  for (const { measure, unit, min, median, max, runs: count } of lines)
-    if (median !== undefined) add(`bus: ${measure}`, unit, { min, median, max, runs: count ?? '' });
+  const words = ['--messages', options.quick ? '5000' : '100000', '--keys', options.quick ? '500' : '23544'];
+  const lines = await runScript('bus.mjs', [...words, '--runs', String(runs), '--dir', join(within, 'bus')]);
+  for (const { measure, unit, min, median, max } of lines)
+    if (median !== undefined) add(`bus: ${measure}`, unit, { min, median, max, runs });
 }
 
 async function measureStart() {

@@ -107,7 +107,9 @@ export class Installation {
   get cpuSeconds() {
     const node = processorTime(this.#target).own;
     const server = processorTime(this.postgresPid);
-    const backends = readFileSync(`/proc/${this.postgresPid}/task/${this.postgresPid}/children`, 'utf8').trim().split(' ');
+    const backends = readFileSync(`/proc/${this.postgresPid}/task/${this.postgresPid}/children`, 'utf8')
+      .trim()
+      .split(' ');
     const postgres = backends.reduce((sum, pid) => sum + processorTime(pid).own, server.own + server.ended);
     return { node, postgres };
   }
