@@ -9,7 +9,7 @@ import { Segments, type Confirmed, type Rejection, type Segment } from './segmen
 
 /** The contract allows 10,000 rows of an import in flight. */
 export const ROWS_IN_FLIGHT_MAX = 10_000;
-const BYTES_IN_FLIGHT_MAX = 48 * 1024 * 1024;
+const BYTES_IN_FLIGHT_MAX = 16 * 1024 * 1024;
 const BYTES_PER_BATCH = 768 * 1024;
 const CHECKPOINT_INTERVAL_MS = 1_000;
 
