@@ -1,4 +1,4 @@
-import { eventSchema, PURCHASE_STATUSES, purchaseData } from '@vafa/contracts';
+import { dataSchema, eventSchema, PURCHASE_STATUSES } from '@vafa/contracts';
 
 /** JSON Schemas of answers, for OpenAPI. Bodies of events have theirs in the contracts. */
 type Schema = Record<string, unknown>;
@@ -7,7 +7,9 @@ const points = (description: string): Schema => ({ type: 'integer', description:
 const instant = (description: string): Schema => ({ type: 'string', format: 'date-time', description });
 const textOrNull = (description: string): Schema => ({ type: ['string', 'null'], description });
 
-const object = (description: string, properties: Record<string, Schema>): Schema => ({
+/** An object that stands in the document once, under its title. */
+const object = (title: string, description: string, properties: Record<string, Schema>): Schema => ({
+  title,
   type: 'object',
   description,
   required: Object.keys(properties),
@@ -20,10 +22,10 @@ const list = (description: string, items: Schema): Schema => ({ type: 'array', d
 const { $schema: _dialect, $id: _id, ...event } = eventSchema('commerce.purchase.completed', 'http') as Schema;
 
 export const PURCHASE_EVENT: Schema = event;
-export const PURCHASE_DATA: Schema = purchaseData;
+export const PURCHASE_DATA = dataSchema('commerce.purchase.completed', 'http') as Schema;
 export const PURCHASE_BODY: Schema = { oneOf: [PURCHASE_EVENT, PURCHASE_DATA] };
 
-const component = object('A part of an award.', {
+const component = object('Component', 'A part of an award.', {
   rule: { type: 'string', description: 'The rule that gave it.' },
   version: { type: 'integer', description: "The rule's version." },
   rate: {
@@ -41,6 +43,7 @@ const component = object('A part of an award.', {
 });
 
 const declined = {
+  title: 'Declined',
   type: 'object',
   description: 'What did not earn, and why not.',
   required: ['rule', 'reason'],
@@ -54,14 +57,14 @@ const declined = {
   },
 };
 
-export const EXPLANATION = object('Why these points.', {
+export const EXPLANATION = object('Explanation', 'Why these points.', {
   programme: { type: 'integer', description: 'The version of the programme that decided.' },
   currency: { type: 'string', description: 'ISO 4217.' },
   components: list('What earned.', component),
   declined: list('What did not.', declined),
 });
 
-export const OUTCOME = object('What became of a purchase.', {
+export const OUTCOME = object('Outcome', 'What became of a purchase.', {
   source: { type: 'string' },
   purchaseId: { type: 'string' },
   status: { type: 'string', enum: PURCHASE_STATUSES },
@@ -72,18 +75,18 @@ export const OUTCOME = object('What became of a purchase.', {
   explanation: { oneOf: [EXPLANATION, { type: 'null' }] },
 });
 
-export const PENDING = object('A purchase that is safe, with its outcome still to come.', {
+export const PENDING = object('PendingPurchase', 'A purchase that is safe, with its outcome still to come.', {
   source: { type: 'string' },
   purchaseId: { type: 'string' },
   status: { type: 'string', const: 'accepted' },
   location: { type: 'string', description: 'Where its outcome will be.' },
 });
 
-export const BATCH_RESULT = object('What became of each event, in the order sent.', {
+export const BATCH_RESULT = object('BatchResult', 'What became of each event, in the order sent.', {
   results: list('One each.', { oneOf: [OUTCOME, PENDING] }),
 });
 
-export const PREVIEW = object('What a purchase would earn. Nothing was written.', {
+export const PREVIEW = object('Preview', 'What a purchase would earn. Nothing was written.', {
   points: points('What it would earn.'),
   explanation: EXPLANATION,
   sentences: list('The explanation in words.', { type: 'string' }),
@@ -91,7 +94,7 @@ export const PREVIEW = object('What a purchase would earn. Nothing was written.'
 
 const TIMES = { asOf: instant('The moment this speaks of.'), knownAt: instant('By what was recorded until when.') };
 
-export const BALANCE = object('Points of a member.', {
+export const BALANCE = object('Balance', 'Points of a member.', {
   balance: points('Available and held, less debt.'),
   available: points('Can be spent now.'),
   pending: points('Earned, but not to be spent yet.'),
@@ -99,12 +102,12 @@ export const BALANCE = object('Points of a member.', {
   debt: points('Owed after a return.'),
   expiring: list(
     'What lapses when, soonest first.',
-    object('Points.', { amount: points('How many.'), at: instant('When.') }),
+    object('ExpiringPoints', 'Points that lapse.', { amount: points('How many.'), at: instant('When.') }),
   ),
   ...TIMES,
 });
 
-const MOVEMENT = object('A movement of points.', {
+const MOVEMENT = object('Transaction', 'A movement of points.', {
   transactionId: { type: 'string' },
   kind: { type: 'string', enum: ['earned'] },
   amount: points('Positive adds to the balance.'),
@@ -116,7 +119,7 @@ const MOVEMENT = object('A movement of points.', {
   purchaseId: textOrNull('The purchase.'),
 });
 
-const LOT = object('Points of one origin.', {
+const LOT = object('Lot', 'Points of one origin.', {
   lotId: { type: 'string' },
   amount: points('At the beginning.'),
   remaining: points('What is left.'),
@@ -125,17 +128,17 @@ const LOT = object('Points of one origin.', {
   expiresAt: { type: ['string', 'null'], format: 'date-time', description: 'Until when; null for ever.' },
 });
 
-const page = (of: Schema, description: string): Schema =>
-  object(description, {
+const page = (title: string, of: Schema, description: string): Schema =>
+  object(title, description, {
     items: list('The page.', of),
     next: textOrNull('`after` of the next page, null on the last.'),
     ...TIMES,
   });
 
-export const MOVEMENTS = page(MOVEMENT, 'Movements, the latest first.');
-export const LOTS = page(LOT, 'Lots with points left, in the order in which they are spent.');
+export const MOVEMENTS = page('TransactionPage', MOVEMENT, 'Movements, the latest first.');
+export const LOTS = page('LotPage', LOT, 'Lots with points left, in the order in which they are spent.');
 
-export const MOVEMENT_EXPLANATION = object('Why a movement has the points it has.', {
+export const MOVEMENT_EXPLANATION = object('TransactionExplanation', 'Why a movement has the points it has.', {
   transaction: MOVEMENT,
   sentences: list('The explanation in the language asked for.', { type: 'string' }),
   explanation: EXPLANATION,

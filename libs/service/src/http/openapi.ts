@@ -20,7 +20,7 @@ export const openApiOf = (app: INestApplication, routes: RouteTable, info: OpenA
     .addBearerAuth()
     .build();
   const document = SwaggerModule.createDocument(app, base, { operationIdFactory: (_controller, method) => method });
-  const tidy = withProblems(withSecurity(withTypeArrays(document) as OpenAPIObject, routes));
+  const tidy = withProblems(withSecurity(withNamedSchemas(withTypeArrays(document) as OpenAPIObject), routes));
   checkReferences(tidy);
   checkOperationIds(tidy);
   return tidy;
@@ -36,6 +36,26 @@ const withTypeArrays = (value: unknown): unknown => {
   if (!nullable) return tidy;
   if (typeof tidy['type'] === 'string') return { ...tidy, type: [tidy['type'], 'null'] };
   return { anyOf: [tidy, { type: 'null' }] };
+};
+
+/** Schemas that bear a title stand once, under that name: so generated clients have types with names, and the document stays short. */
+const withNamedSchemas = (document: OpenAPIObject): OpenAPIObject => {
+  const named = new Map<string, Json>();
+  const hoist = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(hoist);
+    if (value === null || typeof value !== 'object') return value;
+    const schema = Object.fromEntries(Object.entries(value).map(([name, item]) => [name, hoist(item)]));
+    if (typeof schema['title'] !== 'string' || !('type' in schema)) return schema;
+    const name = schema['title'].replace(/[^\w.-]+/g, '');
+    const earlier = named.get(name);
+    if (earlier !== undefined && JSON.stringify(earlier) !== JSON.stringify(schema))
+      throw new Error(`Two schemas are called ${name}: name one otherwise`);
+    named.set(name, schema);
+    return { $ref: `#/components/schemas/${name}` };
+  };
+  const paths = hoist(document.paths) as OpenAPIObject['paths'];
+  const schemas = { ...document.components?.schemas, ...Object.fromEntries(named) };
+  return { ...document, paths, components: { ...document.components, schemas } };
 };
 
 type Operation = Json & { responses: Json; operationId?: string };
