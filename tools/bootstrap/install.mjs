@@ -75,6 +75,8 @@ function runNpmCi(root) {
     '--no-audit',
     '--no-fund',
     '--loglevel=error',
+    // Somebody waits: a registry that does not answer is told of within half a minute.
+    ...['--fetch-retries=2', '--fetch-retry-mintimeout=2000', '--fetch-retry-maxtimeout=8000'],
     '--progress=false',
     '--include=dev',
     '--include=optional',
@@ -149,6 +151,8 @@ function countPackages(folder) {
     if (name.startsWith('.') || name === '@vafa') return count;
     const path = join(folder, name);
     if (name.startsWith('@')) return count + countPackages(path);
-    return count + 1 + countPackages(join(path, 'node_modules'));
+    // npm makes the folders first and fills them as the packages come.
+    const own = existsSync(join(path, 'package.json')) ? 1 : 0;
+    return count + own + countPackages(join(path, 'node_modules'));
   }, 0);
 }
