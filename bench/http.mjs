@@ -20,9 +20,11 @@ export async function runHttp({ installation, set, source, perCall, inFlight, ca
       latencies.push(performance.now() - started);
     }
   };
+  const cpuBefore = installation.cpuSeconds;
   const started = performance.now();
   await Promise.all(Array.from({ length: inFlight }, lane));
   const seconds = (performance.now() - started) / 1_000;
+  const cpu = installation.cpuSeconds;
   http.close();
   latencies.sort((a, b) => a - b);
   const line = {
@@ -33,6 +35,8 @@ export async function runHttp({ installation, set, source, perCall, inFlight, ca
     perSecond: Math.round(events.length / seconds),
     p50Ms: percentile(latencies, 0.5),
     p99Ms: percentile(latencies, 0.99),
+    nodeCpuSeconds: Number((cpu.node - cpuBefore.node).toFixed(2)),
+    postgresCpuSeconds: Number((cpu.postgres - cpuBefore.postgres).toFixed(2)),
   };
   print(line);
   return line;
