@@ -1,31 +1,44 @@
-import { keyOf } from './model.mjs';
+import { contentHash, keyOf } from './model.mjs';
 
 const PURCHASES = 'commerce.purchases';
 
-/** Checks that the purchases of one key entered their account in the order in which the bus had them, those apart that had to wait. */
+/**
+ * Checks that the purchases of one key entered their account in the order in which the bus had them. Left out are those that had to wait, and
+ * those that came under several keys or with several contents: which message of theirs was taken first is not to be seen from here.
+ */
 export async function checkOrder(tables, { accounts, told }, violations) {
-  const first = new Map();
-  for await (const { position, key, value } of tables.rows('incoming')) {
-    const event = parse(value);
-    if (event === undefined) continue;
-    const purchase = keyOf(event.source, event.data?.purchaseId);
-    if (!first.has(purchase)) first.set(purchase, { key, position: BigInt(position) });
-  }
+  const places = await readPlaces(tables);
   for (const { movements } of accounts.values()) {
     const last = new Map();
     for (const { transactionId, source, purchaseId } of movements) {
-      const message = first.get(keyOf(source, purchaseId));
-      if (message === undefined || told.has(`${transactionId}:loyalty.purchase.waiting`)) continue;
-      const before = last.get(message.key);
-      if (before !== undefined && before.position > message.position)
+      const purchase = keyOf(source, purchaseId);
+      const place = places.get(purchase);
+      if (!place?.isSingular || told.has(`${transactionId}:loyalty.purchase.waiting`)) continue;
+      const before = last.get(place.key);
+      if (before !== undefined && before.position > place.position)
         violations.add(
           'order-broken',
-          keyOf(source, purchaseId),
-          `came before ${before.purchase} on the bus and after it into the ledger`,
+          before.purchase,
+          `entered the ledger before ${purchase}, which was first on the bus`,
         );
-      last.set(message.key, { position: message.position, purchase: keyOf(source, purchaseId) });
+      last.set(place.key, { position: place.position, purchase });
     }
   }
+}
+
+/** Where each purchase stood on the bus first. */
+async function readPlaces(tables) {
+  const places = new Map();
+  for await (const { position, key, value } of tables.rows('incoming')) {
+    const event = parse(value);
+    if (typeof event?.data !== 'object' || event.data === null) continue;
+    const purchase = keyOf(event.source, event.data.purchaseId);
+    const hash = contentHash(event.data);
+    const known = places.get(purchase);
+    if (known === undefined) places.set(purchase, { key, hash, position: BigInt(position), isSingular: true });
+    else if (known.key !== key || known.hash !== hash) known.isSingular = false;
+  }
+  return places;
 }
 
 function parse(value) {

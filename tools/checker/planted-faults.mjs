@@ -130,4 +130,11 @@ export const PLANTED_FAULTS = [
     sql: `update points.account_references set member_id = gen_random_uuid() where reference = (select reference from points.claims where status = 'taken' limit 1)`,
     finds: 'account-differs',
   },
+  {
+    name: 'a member was given two purchases in another order than the bus had them',
+    sql: `update messaging.log l set value = o.value from messaging.log o where o.topic = l.topic and o.key = l.key and o.position <> l.position
+      and (select array_agg(position) from (select position from messaging.log where topic = l.topic and key = 'external:bob' order by 1 limit 2) two)
+        @> array[l.position, o.position]`,
+    finds: 'order-broken',
+  },
 ];
