@@ -68,6 +68,21 @@ describe('a purchase of a known member', () => {
     expect(await outcome(byId)).toMatchObject({ status: 'taken', points: 10 });
   });
 
+  it('is awarded once when it comes on two partitions or to two processes at the same time', async () => {
+    const { memberId, reference } = await enrol();
+    const other = points.restarted();
+    const purchases = Array.from({ length: 80 }, () => aPurchase({ member: reference }));
+    await Promise.all(
+      purchases.flatMap((purchase, i) => [
+        points.intake.take([purchase]),
+        (i % 2 === 0 ? points : other).intake.take([purchase]),
+      ]),
+    );
+    const ids = (await stored(memberId)).map((event) => event.id);
+    expect(new Set(ids).size).toBe(80);
+    expect(ids).toHaveLength(80);
+  });
+
   it('is a conflict with other content or another member, and both contents are kept', async () => {
     const [one, other] = [await enrol(), await enrol()];
     const purchase = aPurchase({ member: one.reference });

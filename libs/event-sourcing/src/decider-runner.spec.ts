@@ -192,6 +192,23 @@ describe('DeciderRunner', () => {
     expect(brief(await runner.run([to('a', { spend: 17 })], OPTIONS))).toEqual([[4]]);
   });
 
+  it('finds what somebody else ran in between, and looks for nothing where the state is not newer than what was noted', async () => {
+    const { runner, store, cache } = setUp(log);
+    await runner.run([to('a', { fill: 1 })], OPTIONS);
+    await runner.prepare(['a', 'b']);
+    const noted = cache.get('a')?.revision ?? NO_STREAM;
+    const [one, two] = [to('a', { fill: 7 }), to('b', { fill: 2 })].map((command) => ({
+      ...command,
+      suspectedAfter: command.streamId === 'a' ? noted : NO_STREAM,
+    }));
+    if (one === undefined || two === undefined) throw new Error('two commands');
+    const before = store.loads;
+    expect(await runner.run([one, two], OPTIONS)).toMatchObject([{ repeated: false }, { repeated: false }]);
+    expect(store.loads).toBe(before);
+    expect(await runner.run([one, two], OPTIONS)).toMatchObject([{ repeated: true }, { repeated: true }]);
+    expect(log.events).toHaveLength(3);
+  });
+
   it('takes what stands for the answer where a repeat would be decided otherwise today', async () => {
     const id = randomUUID();
     await setUp(log).runner.run([to('a', { fill: 7 }, id)], OPTIONS);

@@ -64,6 +64,24 @@ export class DeciderRunner<Command, State, E extends DomainEvent, Rejection> {
     );
   }
 
+  /**
+   * Brings the states of streams into memory in one bulk read. A revision noted afterwards, and before a command can be known to anybody,
+   * serves as its `suspectedAfter`: mostly it still is the state's own, and nothing has to be looked for.
+   */
+  async prepare(streamIds: Iterable<string>): Promise<void> {
+    const { cache, decider, snapshots } = this.options;
+    const missing = [...new Set(streamIds)].filter((streamId) => cache.get(streamId) === undefined);
+    for (let i = 0; i < missing.length; i += STREAMS_PER_LOAD_MAX) {
+      const page = missing.slice(i, i + STREAMS_PER_LOAD_MAX);
+      const found = await snapshots(page);
+      for (const streamId of page) {
+        // Somebody may have come further in the meantime.
+        if (cache.get(streamId) !== undefined) continue;
+        cache.set(streamId, found.get(streamId) ?? { revision: NO_STREAM, state: decider.initial(streamId) });
+      }
+    }
+  }
+
   private async runQueued(works: StreamWork<Command, State, E, Rejection>[], deadline: number): Promise<void> {
     if (works.length === 0) return;
     await this.queues.run(
@@ -99,7 +117,7 @@ export class DeciderRunner<Command, State, E extends DomainEvent, Rejection> {
   /** One round for all streams that are open. What stays open in `works` is to be tried again. */
   private async attempt(works: StreamWork<Command, State, E, Rejection>[]): Promise<void> {
     await this.readStates(works.filter((work) => work.base === undefined));
-    const suspected = works.filter((work) => work.open.some((command) => command.suspectedAfter !== undefined));
+    const suspected = works.filter(isSuspected);
     await this.catchUp(suspected);
     const behind: StreamWork<Command, State, E, Rejection>[] = [];
     const appends = works
@@ -190,7 +208,7 @@ export class DeciderRunner<Command, State, E extends DomainEvent, Rejection> {
     const { cache, codec, decider } = this.options;
     const base = work.base;
     if (base === undefined) return;
-    const isSuspected = work.open.some((command) => command.suspectedAfter !== undefined);
+    const suspected = isSuspected(work);
     try {
       const tail = stored.map((event) => codec.decode(event));
       settleOwn(work, tail);
@@ -203,7 +221,7 @@ export class DeciderRunner<Command, State, E extends DomainEvent, Rejection> {
       }
       cache.set(work.streamId, work.base ?? base);
       // The suspicion is settled; whether the decisions stand will be seen after they are made.
-      if (!isSuspected && last === undefined) this.concludeWithoutEvents(work);
+      if (!suspected && last === undefined) this.concludeWithoutEvents(work);
     } catch (error) {
       cache.delete(work.streamId);
       fail([work], error);
@@ -241,6 +259,18 @@ const group = <Command, State, E extends DomainEvent, Rejection>(
     else works.set(streamId, { streamId, open: [{ ...command, index }], base: undefined, outcomes });
   });
   return { works: [...works.values()], twins };
+};
+
+/**
+ * Whether a command's events may stand within the state that it is decided upon. Behind the state they need not be looked for: an append
+ * would not fit there, and the tail is read then.
+ */
+const isSuspected = (work: {
+  base: StreamState<unknown> | undefined;
+  open: { suspectedAfter?: Revision }[];
+}): boolean => {
+  const known = work.base?.revision ?? NO_STREAM;
+  return work.open.some(({ suspectedAfter }) => suspectedAfter !== undefined && suspectedAfter < known);
 };
 
 /** Where to read from: the state's revision, or earlier where a command may have been appended earlier. */

@@ -15,8 +15,9 @@ export type StreamCommand<Command> = {
   /** Goes into the metadata of its events. */
   readonly metadata?: JsonObject;
   /**
-   * Set where an earlier attempt of this command may have been appended behind this revision (a crash, say): the stream is then
-   * read from there, and where the command's first event stands, that is the answer and nothing is decided.
+   * Set where somebody else may have run this command already, or may be running it (a repeat, a crash): its events lie behind this
+   * revision if they stand. Where the state is newer the stream is read from there, and where the command's first event stands, that is
+   * the answer and nothing is decided.
    */
   readonly suspectedAfter?: Revision;
 };

@@ -34,14 +34,14 @@ export type IncomingPurchase = { readonly source: string; readonly data: Purchas
 type Draft = { readonly incoming: IncomingPurchase; readonly claim: NewClaim };
 
 /**
- * A claim whose event has to be in the ledger. `suspectedAfter` names the revision from which an earlier attempt may have written it;
- * `null` where there was none. `finish`: the claim is `taking` and becomes `taken`.
+ * A claim whose event has to be in the ledger. `suspectedAfter` names the revision behind which it stands if anybody has written it.
+ * `finish`: the claim is `taking` and becomes `taken`.
  */
 type Task = {
   readonly claim: Claim;
   readonly purchase: Purchase;
   readonly accountId: string;
-  readonly suspectedAfter: Revision | null;
+  readonly suspectedAfter: Revision;
   readonly finish: boolean;
 };
 
@@ -97,6 +97,8 @@ export class PurchaseIntake {
   /** What each purchase would be claimed as, its account's revision noted before anything is written. */
   private async draft(round: readonly IncomingPurchase[]): Promise<Draft[]> {
     const members = await this.parts.references.resolve(round.flatMap(({ data }) => data.member ?? []));
+    // So that the revisions noted are real ones: from them on a purchase's event is looked for.
+    await this.parts.accounts.prepare([...members.values()].map(streamOf));
     const now = this.parts.clock.now();
     const latest = canonicalInstant(now.add({ minutes: FUTURE_TOLERANCE_MINUTES }));
     const receivedAt = canonicalInstant(now);
@@ -146,7 +148,8 @@ export class PurchaseIntake {
     if (claim.status !== 'taken' || claim.accountId === null) return [];
     this.parts.outcomes.expect(claim.claimId, fingerprint(incoming));
     const purchase = purchaseOf(claim.source, incoming.data, claim.occurredAt);
-    return [{ claim, purchase, accountId: claim.accountId, suspectedAfter: null, finish: false }];
+    // Once registered, a repeat on another partition may be quicker to have it awarded.
+    return [{ claim, purchase, accountId: claim.accountId, suspectedAfter: claim.revision, finish: false }];
   }
 
   /**
@@ -222,7 +225,7 @@ export class PurchaseIntake {
       streamId: streamOf(task.accountId),
       id: task.claim.claimId,
       command: this.command(task),
-      ...(task.suspectedAfter === null ? {} : { suspectedAfter: task.suspectedAfter }),
+      suspectedAfter: task.suspectedAfter,
     }));
     const outcomes = await this.parts.accounts.run(commands, { timeoutMs: DECIDE_TIMEOUT_MS });
     const finished: Claim[] = [];
