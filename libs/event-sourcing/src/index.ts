@@ -21,6 +21,7 @@ export {
   type PageApplied,
   type Projection,
 } from './log-reader.js';
+export { LruMap } from './lru-map.js';
 export { MemoryEventStore, MemoryLog } from './memory/memory-event-store.js';
 export { CheckpointMovedError, createCheckpointTable } from './checkpoint.js';
 export { eventStoreMigrations } from './postgres/migrations.js';

@@ -91,7 +91,7 @@ export class PurchaseIntake {
     const tasks: Task[] = fresh.flatMap((draft) => this.taskOfFresh(draft));
     tasks.push(...(await this.lookAgain(fresh.filter((draft) => draft.claim.status === 'waiting'))));
     tasks.push(...(await this.compare(repeated)));
-    await this.award(tasks);
+    await this.award(inOrderOf(round, tasks));
   }
 
   /** What each purchase would be claimed as, its account's revision noted before anything is written. */
@@ -315,6 +315,16 @@ export const outcomeOf = (
   reason: claim.reason,
   explanation: award === undefined ? null : (JSON.parse(award.explanation) as Outcome['explanation']),
 });
+
+/**
+ * What is to be settled, in the order in which it came: a page that comes again after a crash has purchases that were claimed before and others
+ * that were not, and an account must see them as the bus has them.
+ */
+const inOrderOf = (round: readonly IncomingPurchase[], tasks: readonly Task[]): Task[] => {
+  const places = new Map(round.map(({ source, data }, place) => [naturalKey(source, data.purchaseId), place]));
+  const placeOf = ({ claim }: Task): number => places.get(naturalKey(claim.source, claim.purchaseId)) ?? 0;
+  return tasks.toSorted((one, other) => placeOf(one) - placeOf(other));
+};
 
 /** A claim that stood there before, to be settled. */
 const taskOf = (claim: Claim, accountId: string): Task => {

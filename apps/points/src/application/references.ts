@@ -1,3 +1,4 @@
+import { LruMap } from '@vafa/event-sourcing';
 import type { Database } from '@vafa/persistence';
 import { setTimeout } from 'node:timers/promises';
 
@@ -12,7 +13,7 @@ export type Reference = { readonly reference: string; readonly memberId: string 
 
 /** Who is behind `member:…`, `card:…` and `external:…`, from what members has published. */
 export class References {
-  private readonly known = new Map<string, string>();
+  private readonly known = new LruMap<string>(CACHED_REFERENCES_MAX);
 
   constructor(private readonly database: Database) {}
 
@@ -32,7 +33,7 @@ export class References {
       );
       for (const { reference, member_id: memberId } of rows) {
         found.set(reference, memberId);
-        this.remember(reference, memberId);
+        this.known.set(reference, memberId);
       }
     }
     return found;
@@ -59,11 +60,5 @@ export class References {
        select * from unnest($1::text[], $2::uuid[]) on conflict (reference) do nothing`,
       [references.map((entry) => entry.reference), references.map((entry) => entry.memberId)],
     );
-  }
-
-  private remember(reference: string, memberId: string): void {
-    // A Map iterates in the order of insertion: the first key is the one known for longest.
-    if (this.known.size >= CACHED_REFERENCES_MAX) this.known.delete(this.known.keys().next().value as string);
-    this.known.set(reference, memberId);
   }
 }

@@ -3,6 +3,7 @@ import type { Database } from '@vafa/persistence';
 import pg from 'pg';
 import { AppendOutcomeUnknownError, NO_STREAM } from '../event-store.js';
 import type { AppendOutcome, Revision } from '../event-store.js';
+import { LruMap } from '../lru-map.js';
 import { late, planGroup } from './append-group.js';
 import type { GroupedAppend, PlannedEvent, StoredIds } from './append-group.js';
 
@@ -148,7 +149,7 @@ export class GroupWriter {
 
   private async connect(): Promise<Session> {
     const client = await this.database.dedicated();
-    const session = { client, heads: new Map<string, Revision>() };
+    const session = { client, heads: new LruMap<Revision>(HEADS_MAX) };
     client.on('end', () => {
       if (this.session === session) this.session = undefined;
     });
@@ -173,7 +174,7 @@ export class GroupWriter {
  * A connection and what it knows of the streams' heads, the ones used last at the end. Another process may have moved a head on: an append
  * that fits a remembered head is then stopped by the unique key of stream and revision, and one that does not fit is looked at again.
  */
-type Session = { readonly client: pg.Client; readonly heads: Map<string, Revision> };
+type Session = { readonly client: pg.Client; readonly heads: LruMap<Revision> };
 
 /** Lock and heads in one round trip, rows and commit in a second. */
 const writeGroup = async (session: Session, group: readonly GroupedAppend[]): Promise<readonly AppendOutcome[]> => {
@@ -200,14 +201,7 @@ const writeGroup = async (session: Session, group: readonly GroupedAppend[]): Pr
 };
 
 const remember = (session: Session, heads: ReadonlyMap<string, Revision>): void => {
-  for (const [streamId, head] of heads) {
-    session.heads.delete(streamId);
-    session.heads.set(streamId, head);
-  }
-  for (const oldest of session.heads.keys()) {
-    if (session.heads.size <= HEADS_MAX) break;
-    session.heads.delete(oldest);
-  }
+  for (const [streamId, head] of heads) session.heads.set(streamId, head);
 };
 
 const isUniqueViolation = (error: unknown): boolean => error instanceof pg.DatabaseError && error.code === '23505';
