@@ -171,10 +171,12 @@ export class LogReader<E extends DomainEvent> {
       return page;
     };
     try {
-      for (let next = fetch(); !signal.aborted;) {
-        const page = await next;
+      let ahead: Promise<DecodedPage<E> | undefined> | undefined;
+      while (!signal.aborted) {
+        const page = await (ahead ?? fetch());
         if (page === undefined || signal.aborted) return;
-        next = fetch();
+        // At the end of the log, what is written while this page is applied is better taken together than in crumbs.
+        ahead = page.caughtUp ? undefined : fetch();
         await this.apply(page);
       }
     } finally {
