@@ -144,6 +144,23 @@ describe('a purchase whose member is unknown', () => {
     expect(await settled(first)).toMatchObject({ status: 'taken', points: 1 });
   });
 
+  it('is the same purchase when it comes again under another name of the member, who has enrolled since', async () => {
+    const memberId = uuidv7();
+    const reference = `external:${memberId}`;
+    const waiting = aPurchase({ member: reference });
+    const refused = aPurchase({ member: reference, occurredAt: '2026-06-02T12:00:00Z' });
+    await points.intake.take([waiting, refused]);
+    await points.references.add([
+      { reference, memberId },
+      { reference: `member:${memberId}`, memberId },
+    ]);
+    const again = [waiting, refused].map((one) => ({ ...one, data: { ...one.data, member: `member:${memberId}` } }));
+    await points.intake.take(again);
+    expect(await settled(again[0] as IncomingPurchase)).toMatchObject({ status: 'taken', points: 10 });
+    expect(await outcome(again[1] as IncomingPurchase)).toMatchObject({ status: 'refused' });
+    expect(await stored(memberId)).toHaveLength(1);
+  });
+
   it('is taken once when the enrolment comes while it is being parked, whoever comes first', async () => {
     for (let round = 0; round < 20; round++) {
       const memberId = uuidv7();
@@ -177,6 +194,15 @@ describe('a crash', () => {
     await Promise.all([points.restarted().intake.take(page), points.restarted().intake.take(page)]);
     expect(await stored(memberId)).toHaveLength(2);
     expect(await settled(page[1] as IncomingPurchase)).toMatchObject({ status: 'taken', points: 2 });
+  });
+
+  it('leaves the order as it was, also where the page comes again with others in between', async () => {
+    const { memberId, reference } = await enrol();
+    const page = Array.from({ length: 6 }, (_, n) => aPurchase({ member: reference, amount: (n + 1) * 100 }));
+    await diesAfterClaiming(page.filter((_, n) => n % 2 === 0));
+    await points.restarted().intake.take(page);
+    const amounts = (await stored(memberId)).map((event) => (JSON.parse(event.data) as { amount: number }).amount);
+    expect(amounts).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
   it('while a waiting purchase is taken up is settled by the enrolment coming again', async () => {

@@ -173,6 +173,7 @@ export class PurchaseIntake {
     if (repeated.length === 0) return [];
     const standing = await this.parts.claims.find(repeated.map(({ claim }) => claim));
     const awards = await this.parts.claims.awards([...standing.values()].map((claim) => claim.claimId));
+    const members = await this.parts.references.resolve(referencesOf(standing.values()));
     const unclear: Claim[] = [];
     const conflicts: Draft[] = [];
     const tasks: Task[] = [];
@@ -180,7 +181,7 @@ export class PurchaseIntake {
       const claim = standing.get(naturalKey(draft.claim.source, draft.claim.purchaseId));
       if (claim === undefined) throw new Error('A claim that was found taken is gone.');
       const award = awards.get(claim.claimId);
-      if (!isSame(draft.claim, claim)) conflicts.push(draft);
+      if (!isSame(draft.claim, claim, members)) conflicts.push(draft);
       else if (award !== undefined) this.settle(draft, outcomeOf(claim, award));
       else if (claim.status === 'taken' && claim.accountId !== null) {
         this.parts.outcomes.expect(claim.claimId, fingerprint(draft.incoming));
@@ -339,12 +340,23 @@ const keyOf = (claim: Claim): string =>
 
 const isOpen = (claim: Claim): boolean => claim.status === 'waiting' || claim.status === 'taking';
 
-/** The same purchase again: same content, and the same member by whatever reference. */
-export const isSame = (again: Pick<Claim, 'hash' | 'reference' | 'accountId'>, claim: Claim): boolean => {
+/**
+ * The same purchase again: same content, and the same member by whatever reference. `members` knows the references of claims, too: one that was
+ * refused or waits has no account of its own, and its member may have enrolled since.
+ */
+export const isSame = (
+  again: Pick<Claim, 'hash' | 'reference' | 'accountId'>,
+  claim: Claim,
+  members: ReadonlyMap<string, string>,
+): boolean => {
   if (again.hash !== claim.hash) return false;
   if (again.reference === claim.reference) return true;
-  return again.accountId !== null && again.accountId === claim.accountId;
+  return again.accountId !== null && again.accountId === (claim.accountId ?? members.get(claim.reference ?? ''));
 };
+
+/** The references that `isSame` has to know of these claims. */
+export const referencesOf = (claims: Iterable<Claim>): string[] =>
+  [...claims].flatMap(({ accountId, reference }) => (accountId === null && reference !== null ? [reference] : []));
 
 /** What is kept: everything but the member, whom the claim names, and attributes, of which the programme declares none. */
 const contentOf = (data: PurchaseData, occurredAt: string): string =>

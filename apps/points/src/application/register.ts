@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { naturalKey, type Awaited, type Outcome } from './outcomes.js';
 import type { Claims } from './claims.js';
-import { isSame, outcomeOf } from './intake.js';
+import { isSame, outcomeOf, referencesOf } from './intake.js';
 import { PATIENCE_MS, PATIENCE_STEP_MS, type References } from './references.js';
 
 /** Answers what became of purchases, from what is registered. */
@@ -35,12 +35,13 @@ export class PurchaseRegister {
     const keys = awaited.map(({ source, data }) => ({ source, purchaseId: data.purchaseId }));
     const claims = await this.claims.find(keys);
     const awards = await this.claims.awards([...claims.values()].map((claim) => claim.claimId));
-    const members = await this.references.resolve(awaited.flatMap(({ data }) => data.member ?? []));
+    const named = awaited.flatMap(({ data }) => data.member ?? []);
+    const members = await this.references.resolve([...named, ...referencesOf(claims.values())]);
     return awaited.map(({ source, data, hash }) => {
       const claim = claims.get(naturalKey(source, data.purchaseId));
       if (claim === undefined) return null;
       const again = { hash, reference: data.member, accountId: members.get(data.member ?? '') ?? null };
-      if (!isSame(again, claim)) return conflict(source, data.purchaseId, again.accountId);
+      if (!isSame(again, claim, members)) return conflict(source, data.purchaseId, again.accountId);
       const award = awards.get(claim.claimId);
       if (award === undefined && (claim.status === 'taken' || claim.status === 'taking')) return null;
       return outcomeOf(claim, award);
