@@ -1,11 +1,14 @@
 import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { StartupError } from '@vafa/persistence';
 import { readRunFile } from './run-file.js';
 
 const LOCK_NAME = 'running.lock';
 const ATTEMPTS_MAX = 20;
+const GRACE_MS = 2_000;
+const GRACE_STEP_MS = 50;
 
 /** A process, told apart from a later one with the same number by when it began. */
 type Holder = { readonly pid: number; readonly began: string };
@@ -26,7 +29,7 @@ export async function lockFolder(folder: string): Promise<InstanceLock> {
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
       if (await linked(draft, file)) return { release: () => rm(file, { force: true }) };
       const holder = await readHolder(file);
-      if (holder !== undefined && lives(holder)) throw await alreadyRuns(folder, holder.pid);
+      if (holder !== undefined && !(await ends(holder))) throw await alreadyRuns(folder, holder.pid);
       await putAside(file, draft);
     }
     throw new StartupError(`The folder ${folder} is being started by others again and again: try once more.`);
@@ -68,24 +71,46 @@ async function readHolder(file: string): Promise<Holder | undefined> {
   }
 }
 
+/** Whether the holder has ended, or does so within a moment: one that was killed is still there while its memory is being freed. */
+async function ends(holder: Holder): Promise<boolean> {
+  for (let waited = 0; lives(holder); waited += GRACE_STEP_MS) {
+    if (waited >= GRACE_MS) return false;
+    await sleep(GRACE_STEP_MS);
+  }
+  return true;
+}
+
 function lives({ pid, began }: Holder): boolean {
   try {
     process.kill(pid, 0);
   } catch (error) {
     if (codeOf(error) !== 'EPERM') return false;
   }
-  // In a container that starts anew, the same number is soon given again.
-  return beganAt(pid) === began;
+  // In a container that starts anew, the same number is soon given again. What has ended and waits for its parent to notice is no more.
+  return !isDefunct(pid) && beganAt(pid) === began;
+}
+
+function isDefunct(pid: number): boolean {
+  return recordOf(pid)?.[0] === 'Z';
 }
 
 /** When a process began, in the system's own count (field 22 of its record); empty where the system keeps no such record. */
 function beganAt(pid: number): string {
   try {
-    const record = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-    return `${boot}/${record.slice(record.lastIndexOf(')') + 2).split(' ')[19] ?? ''}`;
+    return `${boot}/${recordOf(pid)?.[19] ?? ''}`;
   } catch {
     return '';
+  }
+}
+
+/** The fields of a process's record from the third on, its state; nothing where the system keeps no such record. */
+function recordOf(pid: number): string[] | undefined {
+  try {
+    const record = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return record.slice(record.lastIndexOf(')') + 2).split(' ');
+  } catch {
+    return undefined;
   }
 }
 
