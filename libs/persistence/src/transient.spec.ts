@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { QueryRunnerAlreadyReleasedError } from 'typeorm';
 import { isTransient } from './transient.js';
 
 const withCode = (code: string): Error => Object.assign(new Error('failed'), { code });
@@ -23,6 +24,7 @@ describe('isTransient', () => {
 
   it('knows the driver’s words', () => {
     expect(isTransient(new Error('Connection terminated unexpectedly'))).toBe(true);
+    expect(isTransient(new QueryRunnerAlreadyReleasedError())).toBe(true);
     expect(isTransient('a string')).toBe(false);
   });
 });

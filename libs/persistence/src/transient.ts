@@ -12,9 +12,9 @@ const TRANSIENT_SYSTEM_CODES = new Set([
   'ENOTFOUND',
   'EAI_AGAIN',
 ]);
-/** What the driver says in words only. */
+/** What the driver says in words only; and TypeORM, which lets go of a connection that breaks between two statements. */
 const TRANSIENT_MESSAGES =
-  /connection terminated|connection error and is not queryable|timeout exceeded when trying to connect|timeout expired|client was closed and is not queryable|connection ended/i;
+  /connection terminated|connection error and is not queryable|timeout exceeded when trying to connect|timeout expired|client was closed and is not queryable|connection ended|query runner already released/i;
 
 /**
  * True where the failure is one of the connection or of the moment (connection lost, server starting or stopping, too many connections,
