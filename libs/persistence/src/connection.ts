@@ -63,12 +63,19 @@ export const connectionConfig = (options: ConnectionOptions): pg.ClientConfig =>
 };
 
 /**
- * Opens one connection outside any pool. An error on it while it is idle ends it without ending the process;
- * whoever needs to know listens to `error` or `end`.
+ * A connection that breaks while nobody listens (idle, between two owners, while its pool lets go of it) ends without ending the
+ * process. Whoever uses it learns of the break by the statement that fails; whoever has to know at once listens to `error` or `end`.
  */
+export class GuardedClient extends pg.Client {
+  constructor(config?: string | pg.ClientConfig) {
+    super(config);
+    this.on('error', () => undefined);
+  }
+}
+
+/** Opens one connection outside any pool. */
 export const connectClient = async (options: ConnectionOptions): Promise<pg.Client> => {
-  const client = new pg.Client(connectionConfig(options));
-  client.on('error', () => undefined);
+  const client = new GuardedClient(connectionConfig(options));
   await client.connect();
   return client;
 };

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import type { EntityManager, EntityTarget, ObjectLiteral, QueryRunner, Repository } from 'typeorm';
 import { DataSource } from 'typeorm';
-import { connectClient, connectionConfig } from './connection.js';
+import { connectClient, connectionConfig, GuardedClient } from './connection.js';
 import type { ConnectionOptions } from './connection.js';
 import { copyRows, copyStatement } from './copy.js';
 import type { CopyCell, CopyColumns, UnitOfWork } from './unit-of-work.js';
@@ -57,7 +57,7 @@ export class Database implements Querier {
       logging: false,
       installExtensions: false,
       // 0 keeps idle connections for good.
-      extra: { ...extra, idleTimeoutMillis: 0 },
+      extra: { ...extra, idleTimeoutMillis: 0, Client: GuardedClient },
     });
     await dataSource.initialize();
     return new Database(dataSource, masterPool(dataSource), options, onError);
@@ -177,19 +177,5 @@ const masterPool = (dataSource: DataSource): pg.Pool => {
   const driver: object = dataSource.driver;
   if (!('master' in driver) || !(driver.master instanceof pg.Pool))
     throw new Error('the data source has no PostgreSQL pool');
-  guardConnections(driver.master);
   return driver.master;
-};
-
-/**
- * A connection that breaks between two owners (the pool has let go of its listener, TypeORM has not put on its own) would end the process
- * with an unhandled error. Whoever uses the connection learns of it by the statement that fails.
- */
-const guardConnections = (pool: pg.Pool): void => {
-  const guarded = new WeakSet<pg.PoolClient>();
-  pool.on('acquire', (client) => {
-    if (guarded.has(client)) return;
-    guarded.add(client);
-    client.on('error', () => undefined);
-  });
 };

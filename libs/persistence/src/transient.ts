@@ -1,3 +1,5 @@
+import { isNativeError } from 'node:util/types';
+
 /** SQLSTATE classes and codes after which the same work may succeed: connection, resources, server going down or coming up, lost races. */
 const TRANSIENT_CLASSES = ['08', '53'];
 const TRANSIENT_CODES = new Set(['57P01', '57P02', '57P03', '57P05', '25P03', '40001', '40P01', '55P03']);
@@ -22,7 +24,8 @@ const TRANSIENT_MESSAGES =
  */
 export const isTransient = (error: unknown): boolean => {
   if (error instanceof AggregateError) return error.errors.some(isTransient);
-  if (!(error instanceof Error)) return false;
+  // Whatever realm it comes from: `instanceof` knows only our own.
+  if (!isNativeError(error)) return false;
   const code: unknown = 'code' in error ? error.code : undefined;
   if (typeof code === 'string') {
     if (TRANSIENT_CODES.has(code) || TRANSIENT_SYSTEM_CODES.has(code)) return true;
