@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { runInNewContext } from 'node:vm';
 import { QueryRunnerAlreadyReleasedError } from 'typeorm';
 import { isTransient } from './transient.js';
 
@@ -20,6 +21,10 @@ describe('isTransient', () => {
     expect(isTransient(Object.assign(new Error('QueryFailedError'), { driverError: withCode('57P01') }))).toBe(true);
     expect(isTransient(new Error('append', { cause: withCode('ECONNRESET') }))).toBe(true);
     expect(isTransient(new AggregateError([withCode('ECONNREFUSED')]))).toBe(true);
+  });
+
+  it('knows errors of another realm', () => {
+    expect(isTransient(runInNewContext(`Object.assign(new Error('write EPIPE'), { code: 'EPIPE' })`))).toBe(true);
   });
 
   it('knows the driver’s words', () => {

@@ -309,7 +309,8 @@ export const outcomeOf = (
 ): Outcome => ({
   source: claim.source,
   purchaseId: claim.purchaseId,
-  status: claim.status === 'taking' ? 'waiting' : claim.status,
+  // Being taken up: it waits until its award is there.
+  status: claim.status !== 'taking' ? claim.status : award === undefined ? 'waiting' : 'taken',
   memberId: claim.accountId,
   points: award?.points ?? 0,
   transactionId: award === undefined ? null : claim.claimId,

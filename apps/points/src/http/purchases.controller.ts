@@ -174,7 +174,7 @@ const checkedData = (body: unknown): PurchaseData => {
 const bareEvent = (body: unknown, principal: Principal, request: FastifyRequest): PurchaseCompleted => {
   const id = requiredIdempotencyKey(request.headers);
   const data = checkedData(body);
-  return { specversion: '1.0', id, source: `/clients/${principal.clientId}`, type: TYPE, data };
+  return { specversion: '1.0', id, source: principal.clientId, type: TYPE, data };
 };
 
 const checkedBatch = (body: unknown): PurchaseCompleted[] => {

@@ -81,7 +81,8 @@ export class LedgerQueries {
       [transactionId, accountId],
     );
     if (row === undefined) return undefined;
-    return { movement: movementOf(row), explanation: JSON.parse(row.explanation) as Explanation };
+    const { revision: _revision, ...movement } = movementOf(row);
+    return { movement, explanation: JSON.parse(row.explanation) as Explanation };
   }
 
   /** Points that lapse, by the moment at which they do: the soonest `EXPIRING_MAX`. */
