@@ -1,4 +1,4 @@
-import { acquireSessionLock } from '@vafa/persistence';
+import { acquireSessionLock, pause } from '@vafa/persistence';
 import type { Database, UnitOfWork } from '@vafa/persistence';
 import type { DecodedEvent, DomainEvent, EventCodec } from './event-codec.js';
 import { UnknownEventError } from './event-codec.js';
@@ -134,7 +134,7 @@ export class LogReader<E extends DomainEvent> {
       }
       // Whoever got further is not broken: the pauses grow only while nothing moves.
       backoffMs = this.at === before ? Math.min(backoffMs * 2, BACKOFF_MS_MAX) : BACKOFF_MS_MIN;
-      if (!signal.aborted) await sleep(backoffMs, signal);
+      if (!signal.aborted) await pause(backoffMs, signal);
     }
   }
 
@@ -228,14 +228,3 @@ export class LogReader<E extends DomainEvent> {
     }
   }
 }
-
-const sleep = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
-  });

@@ -1,5 +1,6 @@
 import type { Batch, BusSubscribeOptions, ReceivedMessage } from './message-bus.js';
-import { pause, type WakeUps } from './wake-ups.js';
+import { pause } from '@vafa/persistence';
+import type { WakeUps } from './wake-ups.js';
 
 /**
  * Partitions of a topic are served in so many lanes: the database works for one lane's page while the next lane's is parsed.

@@ -34,17 +34,3 @@ export class WakeUps {
     });
   }
 }
-
-/** Resolves after a while, or at once when `signal` is aborted. */
-export const pause = (milliseconds: number, signal: AbortSignal): Promise<void> => {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = setTimeout(end, milliseconds);
-    signal.addEventListener('abort', end);
-  });
-};

@@ -3,6 +3,7 @@ export { copyCell, copyLine, copyRows, copyStatement, quoteName } from './copy.j
 export { Database, type DatabaseOptions, type Querier } from './database.js';
 export { ANALYST_ROLE, ANALYTICS_SCHEMA, migrate, type MigrateOptions, type MigrationSet } from './migrate.js';
 export { OrderedLog, type OrderedLogOptions, type ReadLog } from './ordered-log.js';
+export { pause } from './pause.js';
 export { isTransient } from './transient.js';
 export type { CopyCell, CopyColumns, UnitOfWork } from './unit-of-work.js';
 export {

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Database } from './database.js';
+import { pause } from './pause.js';
 
 /** How often somebody who waits for a lock asks for it. */
 const RETRY_MS = 500;
@@ -46,14 +47,3 @@ const tryLock = async (client: pg.Client, name: string): Promise<boolean> => {
   );
   return rows[0]?.held === true;
 };
-
-const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
-  });

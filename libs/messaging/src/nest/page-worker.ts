@@ -1,7 +1,7 @@
 import type { Batch } from '../message-bus.js';
 import type { NewLetter } from '../dead-letters.js';
 import type { Replay } from '../replay-header.js';
-import { pause } from '../wake-ups.js';
+import { pause } from '@vafa/persistence';
 import { inWords, isTransientFailure } from './handler-errors.js';
 import type { Item } from './sorting.js';
 

@@ -1,7 +1,7 @@
-import type { Database, OrderedLog } from '@vafa/persistence';
+import { pause, type Database, type OrderedLog } from '@vafa/persistence';
 import { Consumer } from '../consumer.js';
 import type { BusSubscribeOptions } from '../message-bus.js';
-import { pause, type WakeUps } from '../wake-ups.js';
+import type { WakeUps } from '../wake-ups.js';
 import { Session } from './session.js';
 import type { Topic } from './topic-catalogue.js';
 

@@ -1,5 +1,4 @@
-import type { Database } from '@vafa/persistence';
-import { pause } from '../wake-ups.js';
+import { pause, type Database } from '@vafa/persistence';
 
 /** Rows deleted in one transaction: short enough that nobody notices. */
 const CHUNK = 5_000;
