@@ -1,12 +1,10 @@
-import { hashOfContent, type PurchaseCompleted } from '@vafa/contracts';
-import type { Message, MessageBus } from '@vafa/messaging';
+import { hashOfContent, messageOf, type PurchaseCompleted } from '@vafa/contracts';
+import type { MessageBus } from '@vafa/messaging';
 import type { Awaited, Outcome, Outcomes } from './outcomes.js';
 import type { References } from './references.js';
 
 /** How long a caller may have an outcome waited for. */
 export const WAIT_MS_MAX = 30_000;
-
-const CLOUD_EVENT = { 'content-type': 'application/cloudevents+json' };
 
 /**
  * The door for purchases that do not come by the bus: resolves references and puts the same event on the same topic as everybody else, so that
@@ -40,10 +38,3 @@ const resolve = (event: PurchaseCompleted, members: ReadonlyMap<string, string>)
 };
 
 const awaitedOf = ({ source, data }: PurchaseCompleted): Awaited => ({ source, data, hash: hashOfContent(data) });
-
-const messageOf = (event: PurchaseCompleted): Message => ({
-  topic: 'commerce.purchases',
-  key: event.data.member,
-  value: Buffer.from(JSON.stringify(event)),
-  headers: CLOUD_EVENT,
-});

@@ -1,4 +1,4 @@
-import { canonicalInstant, currencyExponent, type PurchaseData } from '@vafa/contracts';
+import { canonicalInstant, currencyExponent, lineKind, type PurchaseData } from '@vafa/contracts';
 import {
   NO_STREAM,
   type CommandOutcome,
@@ -214,7 +214,7 @@ export class PurchaseIntake {
     });
   }
 
-  /** A revision that the account's stream had before now: what is not in memory is not worth a query, it only says where to look from. */
+  /** A revision that the account's stream had before now, as far as it is in memory: it only says where to look from. */
   private knownRevision(accountId: string): Revision {
     return this.parts.states.get(streamOf(accountId))?.revision ?? NO_STREAM;
   }
@@ -364,12 +364,12 @@ const contentOf = (data: PurchaseData, occurredAt: string): string =>
   JSON.stringify({ ...data, occurredAt, member: undefined, attributes: undefined });
 
 /** A purchase as the rules see it; a line that does not say what it is is goods. */
-const purchaseOf = (source: string, content: Omit<PurchaseData, 'member'>, occurredAt: string): Purchase => ({
+export const purchaseOf = (source: string, content: Omit<PurchaseData, 'member'>, occurredAt: string): Purchase => ({
   source,
   purchaseId: content.purchaseId,
   occurredAt,
   currency: content.currency,
-  lines: content.lines.map(({ lineId, amount, kind }) => ({ lineId, amount, kind: kind ?? 'goods' })),
+  lines: content.lines.map((line) => ({ lineId: line.lineId, amount: line.amount, kind: lineKind(line) })),
 });
 
 /** Splits a page so that no round has a natural key twice; nearly always there is one round. */

@@ -28,7 +28,7 @@ import {
 } from '@vafa/service';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { PurchaseDoor, WAIT_MS_MAX } from '../application/door.js';
-import { exponentOf } from '../application/intake.js';
+import { exponentOf, purchaseOf } from '../application/intake.js';
 import type { Outcome } from '../application/outcomes.js';
 import { PurchaseRegister } from '../application/register.js';
 import { evaluate, pointsOf, type Explanation } from '../domain/earning.js';
@@ -74,7 +74,7 @@ export class PurchasesController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Outcome | Pending> {
     const event = isBare(request, body) ? bareEvent(body, principal, request) : checkedEvent(body);
-    refuseContacts([event.data.member], '/data/member');
+    refuseContact(event.data.member, '/data/member');
     const [outcome] = await this.door.take([event], preferredWaitMs(request.headers, WAIT_MS_MAX));
     if (!outcome) {
       const pending = pendingOf(event);
@@ -126,9 +126,8 @@ export class PurchasesController {
     @Req() request: FastifyRequest,
   ): { points: number; explanation: Explanation; sentences: string[] } {
     const data = isBare(request, body) ? checkedData(body) : checkedEvent(body).data;
-    const lines = data.lines.map(({ lineId, amount, kind }) => ({ lineId, amount, kind: kind ?? ('goods' as const) }));
-    const { purchaseId, occurredAt, currency } = data;
-    const purchase = { source: '', purchaseId, occurredAt, currency, lines };
+    const { currency } = data;
+    const purchase = purchaseOf('', data, data.occurredAt);
     const explanation = evaluate(purchase, this.programme, exponentOf(currency));
     const language = preferredLanguage(request.headers['accept-language']);
     const sentences = sentencesOf(explanation, language, moneyIn(language, currency));
@@ -189,7 +188,7 @@ const checkedBatch = (body: unknown): PurchaseCompleted[] => {
     if (errors.length >= ERRORS_MAX) break;
   }
   if (errors.length > 0) throw invalid(errors.slice(0, ERRORS_MAX));
-  events.forEach((event, index) => refuseContacts([event.data.member], `/${index}/data/member`));
+  events.forEach((event, index) => refuseContact(event.data.member, `/${index}/data/member`));
   return events;
 };
 
@@ -204,8 +203,8 @@ const checkEvent = (
 };
 
 /** Members have no phone and no e-mail yet, so nobody is behind one. */
-const refuseContacts = (members: readonly (string | null)[], pointer: string): void => {
-  if (members.some((member) => member?.startsWith('phone:') || member?.startsWith('email:')))
+const refuseContact = (member: string | null, pointer: string): void => {
+  if (member?.startsWith('phone:') || member?.startsWith('email:'))
     throw new ProblemException(POINTS_PROBLEMS['unknown-contact'], {
       detail: 'Nobody is known by this phone or e-mail. Send the purchase with member null to record it as anonymous.',
       errors: [{ pointer, detail: 'is not known' }],
