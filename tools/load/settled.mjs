@@ -2,12 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const POLL_MS = 100;
 
-/** Messages that a group has not taken, and events that the read models have not: nothing is under way once there are none. */
+/**
+ * Messages that a group has not taken, and events that the read models have not: nothing is under way once there are none. A topic that nobody
+ * has an offset on yet counts as unread, or a service that is still joining would look like one that is done.
+ */
 const UNDER_WAY = `select
   (select count(*)::int from (select distinct group_name, topic from messaging.offsets) g join messaging.log l on l.topic = g.topic
     left join messaging.offsets o on o.group_name = g.group_name and o.topic = l.topic and o.partition = l.partition
     where l.position > coalesce(o.position, 0)) as messages,
-  (select count(*)::int from messaging.log l join messaging.topics t on t.id = l.topic where t.name = 'commerce.purchases'
+  (select count(*)::int from messaging.log l join messaging.topics t on t.id = l.topic where t.name in ('commerce.purchases', 'loyalty.members')
     and not exists (select from messaging.offsets o where o.topic = l.topic)) as unread,
   (select count(*)::int from eventstore.events where position > coalesce((select min(position::bigint) from points.checkpoints), 0)) as events`;
 
