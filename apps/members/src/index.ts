@@ -11,7 +11,8 @@ export const membersService: ServiceDefinition<MembersConfig> = {
   name: 'members',
   description: 'Members: enrolling them, and finding them by the references that others know them by.',
   // `/v1/members/{ref}/points` and what else hangs on a member belongs to other services.
-  paths: [/^\/v1\/members(?:\/[^/]*)?\/?$/],
+  // The audit of every service is one; this service shows it.
+  paths: [/^\/v1\/members(?:\/[^/]*)?\/?$/, /^\/v1\/audit\/?$/],
   module: membersModule,
   topics: [],
   group: 'members',

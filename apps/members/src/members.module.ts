@@ -1,5 +1,5 @@
 import type { DynamicModule } from '@nestjs/common';
-import type { ServiceContext } from '@vafa/service';
+import { Audit, AuditController, type ServiceContext } from '@vafa/service';
 import { Enrolment } from './application/enrolment.js';
 import type { MembersConfig } from './config.js';
 import { DATABASE, MembersController } from './http/members.controller.js';
@@ -7,11 +7,18 @@ import { DATABASE, MembersController } from './http/members.controller.js';
 class MembersModule {}
 
 /** All wiring of the service. */
-export const membersModule = ({ config, database, bus, clock }: ServiceContext<MembersConfig>): DynamicModule => ({
+export const membersModule = ({
+  config,
+  database,
+  audit,
+  bus,
+  clock,
+}: ServiceContext<MembersConfig>): DynamicModule => ({
   module: MembersModule,
-  controllers: [MembersController],
+  controllers: [MembersController, AuditController],
   providers: [
-    { provide: Enrolment, useValue: new Enrolment({ database, bus, clock, cardPrefix: config.cardPrefix }) },
+    { provide: Enrolment, useValue: new Enrolment({ database, audit, bus, clock, cardPrefix: config.cardPrefix }) },
+    { provide: Audit, useValue: audit },
     { provide: DATABASE, useValue: database },
   ],
 });

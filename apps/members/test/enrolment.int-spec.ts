@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import type { Actor } from '@vafa/service';
 import { eventually } from '@vafa/testing';
 import pg from 'pg';
 import { Enrolment, type Enrolled } from '../src/application/enrolment.js';
@@ -8,9 +9,10 @@ import { NOW, withClub } from './club.js';
 
 const club = withClub();
 const enrolment = (cardPrefix = '97'): Enrolment => {
-  const { database, bus, clock } = club.running.context;
-  return new Enrolment({ database, bus, clock, cardPrefix });
+  const { database, audit, bus, clock } = club.running.context;
+  return new Enrolment({ database, audit, bus, clock, cardPrefix });
 };
+const till: Actor = { subject: 'till-7', role: 'service', clientId: 'tills', requestId: null };
 
 const request = (externalId: string | null, more: Partial<EnrolmentRequest> = {}): EnrolmentRequest => ({
   externalId,
@@ -24,7 +26,7 @@ const enrol = async (
   requests: readonly EnrolmentRequest[],
   key: string | null = null,
 ): Promise<readonly Enrolled[]> => {
-  const outcome = await enrolment().enrol(requests, key === null ? null : { clientId: 'test', key });
+  const outcome = await enrolment().enrol(requests, key === null ? null : { clientId: 'test', key }, till);
   if (!outcome.accepted) throw new Error(outcome.rejection.code);
   return outcome.enrolled;
 };
@@ -100,7 +102,7 @@ describe('enrolment', () => {
     expect(one?.map(({ member }) => ({ ...member }))).toEqual(other?.map(({ member }) => ({ ...member })));
     expect(await count()).toBe(before + 2);
     await expect(enrol([request(null)], 'k-1')).rejects.toThrow('idempotency-key-reused');
-    const stranger = await enrolment().enrol(two, { clientId: 'another', key: 'k-1' });
+    const stranger = await enrolment().enrol(two, { clientId: 'another', key: 'k-1' }, till);
     expect(stranger.accepted && stranger.enrolled.every(({ created }) => created)).toBe(true);
   });
 
@@ -109,7 +111,7 @@ describe('enrolment', () => {
     const taken = held?.member.card ?? '';
     // A prefix of all digits but the check digit leaves one single number to draw.
     const full = enrolment(taken.slice(0, -1));
-    await expect(full.enrol([request('e-2', { issueCard: true })], null)).rejects.toThrow('No free card number');
+    await expect(full.enrol([request('e-2', { issueCard: true })], null, till)).rejects.toThrow('No free card number');
     expect(await enrol([request('e-2')])).toMatchObject([{ created: true }]);
   });
 

@@ -4,6 +4,7 @@ import type { OpenAPIObject } from '@nestjs/swagger';
 import type { EventStore } from '@vafa/event-sourcing';
 import type { DeadLetters, MessageBus } from '@vafa/messaging';
 import type { Database, MigrationSet } from '@vafa/persistence';
+import type { Audit } from './audit/audit.js';
 import type { TokenVerifier } from './auth/verifier.js';
 import type { Clock } from './clock/clock.js';
 import type { ConfigDefinition } from './config.js';
@@ -37,6 +38,8 @@ export type ServiceDefinition<Config> = {
 export type ServiceContext<Config> = {
   readonly config: Config;
   readonly database: Database;
+  /** Where acts of staff are recorded, in the transaction of the act. */
+  readonly audit: Audit;
   readonly bus: MessageBus;
   readonly deadLetters: DeadLetters;
   readonly eventStore: EventStore;

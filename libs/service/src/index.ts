@@ -1,8 +1,13 @@
 export { Accepts, BATCH_BYTES_MAX, BODY_BYTES_MAX, BodyLimit } from './http/bodies.js';
 export { CLOUD_EVENTS_BATCH_TYPE, CLOUD_EVENT_TYPE, JSON_TYPE } from './http/bodies.js';
-export { CurrentPrincipal, Permission, Public, ensureReaches, type Access } from './auth/access.js';
+export { AUDIT_ACTIONS, type AuditAction } from './audit/actions.js';
+export { AUDIT_PAGE_SIZE_MAX, Audit, REASON_LENGTH_MAX } from './audit/audit.js';
+export type { Actor, AuditEntry, AuditFilter, AuditRecord } from './audit/audit.js';
+export { AuditController } from './audit/audit.controller.js';
+export { IsReason } from './audit/reason.js';
+export { CurrentActor, CurrentPrincipal, Permission, Public, ensureReaches, type Access } from './auth/access.js';
 export { EMBEDDED_ISSUER, EmbeddedIssuer, type MintRequest } from './auth/issuer.js';
-export { PERMISSIONS, ROLES, allows, reaches } from './auth/permissions.js';
+export { PERMISSIONS, ROLES, allows, isStaff, reaches } from './auth/permissions.js';
 export type { PermissionName, Principal, Role } from './auth/permissions.js';
 export { TokenVerifier, unauthenticated, type VerifierOptions } from './auth/verifier.js';
 export { ClockRefusal, FixedClock, type Clock } from './clock/clock.js';

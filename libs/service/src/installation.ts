@@ -3,6 +3,8 @@ import { MemoryEventStore, PostgresEventStore, eventStoreMigrations, type EventS
 import { PostgresDeadLetters, MemoryMessageBus, PostgresMessageBus, messagingMigrations } from '@vafa/messaging';
 import type { MessageBus } from '@vafa/messaging';
 import { Database, migrate, type MigrationSet } from '@vafa/persistence';
+import { Audit } from './audit/audit.js';
+import { auditMigrations } from './audit/migrations.js';
 import type { TokenVerifier } from './auth/verifier.js';
 import type { Clock } from './clock/clock.js';
 import { DatabaseClock } from './clock/database-clock.js';
@@ -16,9 +18,9 @@ type AnyDefinition = Pick<ServiceDefinition<never>, 'migrations'>;
 
 /** Every migration set of an installation with these services, in the order they are run. */
 export const migrationSets = (definitions: readonly AnyDefinition[]): MigrationSet[] => {
-  const shared = [serviceMigrations, messagingMigrations];
+  const shared = [serviceMigrations, messagingMigrations, auditMigrations];
   const roles = shared.map(({ role }) => role);
-  // A service writes to the bus and reads the clock within its own transactions, and so with its own role.
+  // A service writes to the bus and the audit and reads the clock within its own transactions, and so with its own role.
   const own = definitions.map(({ migrations }) => ({
     ...migrations,
     inherits: [...new Set([...(migrations.inherits ?? []), ...roles])],
@@ -99,7 +101,8 @@ export class Installation {
     const health = new Health(logger);
     const { verifier, deadLetterKey } = this.options;
     const deadLetters = new PostgresDeadLetters(database, bus, deadLetterKey);
-    return { config, database, bus, deadLetters, eventStore, clock, logger, metrics, health, verifier };
+    const audit = new Audit(name, database);
+    return { config, database, audit, bus, deadLetters, eventStore, clock, logger, metrics, health, verifier };
   }
 
   /** Closes bus and store, then the clock, the databases last. To be called once the services are closed. */

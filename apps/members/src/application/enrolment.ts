@@ -1,7 +1,7 @@
 import { hashOfContent } from '@vafa/contracts';
 import type { MessageBus } from '@vafa/messaging';
 import type { Database, UnitOfWork } from '@vafa/persistence';
-import type { Clock } from '@vafa/service';
+import { isStaff, type Actor, type Audit, type Clock } from '@vafa/service';
 import { In } from 'typeorm';
 import { uuidv7 } from 'uuidv7';
 import { CARD_DIGITS, cardNumber } from '../domain/card-number.js';
@@ -25,6 +25,7 @@ export type EnrolmentOutcome =
 
 export type EnrolmentParts = {
   readonly database: Database;
+  readonly audit: Audit;
   readonly bus: MessageBus;
   readonly clock: Clock;
   readonly cardPrefix: string;
@@ -36,9 +37,9 @@ export class Enrolment {
 
   /**
    * Enrols in the order given; answers in the same order. An external id that is a member's already, or came before within the same request, is that member,
-   * unchanged. The same key with the same requests is answered with the same members; with others it is refused.
+   * unchanged. The same key with the same requests is answered with the same members; with others it is refused. Whom staff enrolled stands in the audit.
    */
-  enrol(requests: readonly EnrolmentRequest[], key: RequestKey | null): Promise<EnrolmentOutcome> {
+  enrol(requests: readonly EnrolmentRequest[], key: RequestKey | null, actor: Actor): Promise<EnrolmentOutcome> {
     return this.parts.database.transaction(async (uow) => {
       const hash = key === null ? '' : hashOfRequests(requests);
       const earlier = key === null ? null : await earlierRequest(uow, key);
@@ -48,13 +49,19 @@ export class Enrolment {
           : { accepted: false, rejection: { code: 'idempotency-key-reused' } };
       const enrolled = await this.enrolNew(uow, requests);
       if (key !== null) await remember(uow, key, hash, enrolled);
-      await publishEnrolled(
-        uow,
-        this.parts.bus,
-        enrolled.filter(({ created }) => created).map(({ member }) => member),
-      );
+      const created = enrolled.filter((one) => one.created).map(({ member }) => member);
+      if (isStaff(actor.role) && created.length > 0) await this.audit(uow, actor, created);
+      await publishEnrolled(uow, this.parts.bus, created);
       return { accepted: true, enrolled };
     });
+  }
+
+  private async audit(uow: UnitOfWork, actor: Actor, created: readonly Member[]): Promise<void> {
+    const ids = created.map(({ memberId }) => memberId);
+    const one = ids.length === 1;
+    const subject = one ? `member:${ids[0]}` : 'members';
+    const details = one ? {} : { memberIds: ids };
+    await this.parts.audit.record(uow, { actor, action: 'members.enrolled', subject, details });
   }
 
   private async enrolNew(uow: UnitOfWork, requests: readonly EnrolmentRequest[]): Promise<Enrolled[]> {

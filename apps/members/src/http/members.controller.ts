@@ -21,6 +21,7 @@ import {
 import type { Database } from '@vafa/persistence';
 import {
   BodyLimit,
+  CurrentActor,
   CurrentPrincipal,
   ensureReaches,
   fieldErrors,
@@ -28,6 +29,7 @@ import {
   Permission,
   ProblemException,
   requiredIdempotencyKey,
+  type Actor,
   type FieldError,
   type Principal,
 } from '@vafa/service';
@@ -207,11 +209,11 @@ export class MembersController {
   async enrolMember(
     @Body() body: EnrolmentBody,
     @Headers() headers: RequestHeaders,
-    @CurrentPrincipal() principal: Principal,
+    @CurrentActor() actor: Actor,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<MemberBody> {
     const request = requestOf(body);
-    const [enrolled] = await this.enrol([request], requestKey([request], headers, principal));
+    const [enrolled] = await this.enrol([request], requestKey([request], headers, actor), actor);
     if (enrolled === undefined) throw new Error('One enrolment has one outcome.');
     const { member, created } = enrolled;
     reply.status(created ? 201 : 200).header('location', `/v1/members/${member.memberId}`);
@@ -233,12 +235,13 @@ export class MembersController {
   async enrolMembers(
     @Body() body: EnrolmentBatchBody,
     @Headers() headers: RequestHeaders,
-    @CurrentPrincipal() principal: Principal,
+    @CurrentActor() actor: Actor,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<EnrolmentResultsBody> {
     const entries = body.members.map(readEntry);
     const requests = entries.flatMap((entry) => ('request' in entry ? [entry.request] : []));
-    const enrolled = requests.length === 0 ? [] : await this.enrol(requests, requestKey(requests, headers, principal));
+    const enrolled =
+      requests.length === 0 ? [] : await this.enrol(requests, requestKey(requests, headers, actor), actor);
     const outcomes = enrolled.values();
     reply.status(200);
     return {
@@ -272,8 +275,12 @@ export class MembersController {
     return memberBody(member);
   }
 
-  private async enrol(requests: readonly EnrolmentRequest[], key: RequestKey | null): Promise<readonly Enrolled[]> {
-    const outcome = await this.enrolment.enrol(requests, key);
+  private async enrol(
+    requests: readonly EnrolmentRequest[],
+    key: RequestKey | null,
+    actor: Actor,
+  ): Promise<readonly Enrolled[]> {
+    const outcome = await this.enrolment.enrol(requests, key, actor);
     if (!outcome.accepted) throw new ProblemException(MEMBER_PROBLEMS[outcome.rejection.code]);
     return outcome.enrolled;
   }
@@ -283,7 +290,7 @@ export class MembersController {
 function requestKey(
   requests: readonly EnrolmentRequest[],
   headers: RequestHeaders,
-  { clientId }: Principal,
+  { clientId }: Actor,
 ): RequestKey | null {
   const natural = requests.every(({ externalId }) => externalId !== null);
   const key = natural ? idempotencyKey(headers) : requiredIdempotencyKey(headers);

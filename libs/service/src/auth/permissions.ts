@@ -33,6 +33,7 @@ export const PERMISSIONS = {
   'programme:write': ['admin', 'marketer'],
   'dead-letters:read': ['admin', 'auditor'],
   'dead-letters:settle': ['admin'],
+  'audit:read': ['admin', 'auditor'],
   'operations:read': ['admin', 'auditor', 'service'],
   'operations:write': ['admin'],
   'clock:read': ROLES,
@@ -40,6 +41,9 @@ export const PERMISSIONS = {
 } as const satisfies Readonly<Record<string, readonly Role[]>>;
 
 export type PermissionName = keyof typeof PERMISSIONS;
+
+/** Whether people who work for the club have this role: what they change is audited. Programs and members act for themselves. */
+export const isStaff = (role: Role | 'operator'): boolean => role !== 'service' && role !== 'member';
 
 /** Who a verified token speaks for. */
 export type Principal = {

@@ -1,0 +1,19 @@
+/**
+ * Every act of staff that changes something, and what its entry in the audit is about. An act that is not in this list cannot
+ * be recorded: add it here, with what `subject` and `details` hold.
+ */
+export const AUDIT_ACTIONS = {
+  'members.enrolled':
+    'Staff enrolled members. Subject: the member, or `members` for several, with their ids in `details`.',
+  'purchases.submitted':
+    'Staff handed in purchases, returns or activities. Subject: the one handed in, or `purchases` for several, with how many in `details`.',
+  'inbox.settled':
+    'Somebody settled what waited, was in conflict or in quarantine. Subject: the claim; `details`: how, and what it was before.',
+  'dead-letters.replayed': 'Dead letters were sent again. Subject: the letter, or `dead-letters` for several.',
+  'dead-letters.discarded': 'Dead letters were given up. Subject: the letter, or `dead-letters` for several.',
+  'periods.closed': 'A period was closed, and its statements with it. Subject: the period.',
+  'clock.moved': 'Business time was moved on. Subject: `clock`; `details`: from when to when.',
+  'tokens.minted': 'The embedded issuer minted a token. Subject: whom it speaks for; `details`: its role and its end.',
+} as const satisfies Readonly<Record<string, string>>;
+
+export type AuditAction = keyof typeof AUDIT_ACTIONS;
