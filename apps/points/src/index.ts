@@ -5,6 +5,7 @@ import type { ServiceDefinition } from '@vafa/service';
 import { pointsConfig, type PointsConfig } from './config.js';
 import { pointsModule } from './points.module.js';
 import { FirstTables1795000000001 } from './read-models/migrations/0001-first-tables.js';
+import { EveryKind1795000000002 } from './read-models/migrations/0002-every-kind.js';
 
 export type { PointsConfig } from './config.js';
 
@@ -19,7 +20,7 @@ export const pointsService: ServiceDefinition<PointsConfig> = {
   migrations: {
     schema: 'points',
     role: 'vafa_points',
-    migrations: [FirstTables1795000000001],
+    migrations: [FirstTables1795000000001, EveryKind1795000000002],
     inherits: [messagingMigrations.role, eventStoreMigrations.role],
   },
   entities: [],

@@ -14,8 +14,8 @@ export class LedgerWorker implements OnApplicationBootstrap, BeforeApplicationSh
     this.reader.onApplied((page) => {
       if (this.outcomes.idle) return;
       for (const { event } of page) {
-        const { transactionId, source, purchaseId, memberId, amount, explanation } = event.data;
-        const taken = { source, purchaseId, status: 'taken' as const, memberId, points: amount };
+        const { transactionId, source, purchaseId: naturalId, memberId, amount, explanation } = event.data;
+        const taken = { kind: 'purchase', source, naturalId, status: 'taken', memberId, points: amount } as const;
         this.outcomes.settleExpected(transactionId, { ...taken, transactionId, reason: null, explanation });
       }
     });

@@ -1,12 +1,13 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { DeciderRunner, LogReader, StateCache } from '@vafa/event-sourcing';
 import type { ServiceContext } from '@vafa/service';
+import { Claiming } from './application/claiming.js';
 import { Claims } from './application/claims.js';
-import { PurchaseDoor } from './application/door.js';
+import { Door } from './application/door.js';
 import { PurchaseIntake } from './application/intake.js';
 import { Outcomes } from './application/outcomes.js';
 import { References } from './application/references.js';
-import { PurchaseRegister } from './application/register.js';
+import { Register } from './application/register.js';
 import type { PointsConfig } from './config.js';
 import { ACCOUNT_STREAMS, pointsAccount, type PointsAccount } from './domain/account.js';
 import { FIRST_PROGRAMME } from './domain/programme.js';
@@ -30,8 +31,9 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
   const { config, database, bus, eventStore, clock, logger, metrics, health } = context;
   const references = new References(database);
   const claims = new Claims(database);
-  const register = new PurchaseRegister(claims, references);
+  const register = new Register(claims, references);
   const outcomes = new Outcomes((awaited) => register.outcomes(awaited));
+  const claiming = new Claiming({ database, bus, claims, references, outcomes, clock });
   const snapshots = new AccountSnapshots(eventStore, pointsCodec);
   const states = new StateCache<PointsAccount>(config.cachedAccounts);
   const accounts = new DeciderRunner({
@@ -43,8 +45,7 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
   });
   const programme = FIRST_PROGRAMME;
   const intake = new PurchaseIntake({
-    database,
-    bus,
+    claiming,
     claims,
     references,
     accounts,
@@ -81,8 +82,8 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
     controllers: [PointsController, PurchasesController, PurchasesHandler, MembersHandler],
     providers: [
       { provide: PurchaseIntake, useValue: intake },
-      { provide: PurchaseDoor, useValue: new PurchaseDoor(bus, references, outcomes) },
-      { provide: PurchaseRegister, useValue: register },
+      { provide: Door, useValue: new Door(bus, references, outcomes) },
+      { provide: Register, useValue: register },
       { provide: References, useValue: references },
       { provide: LedgerQueries, useValue: new LedgerQueries(database) },
       { provide: LedgerWorker, useValue: new LedgerWorker(reader, outcomes) },

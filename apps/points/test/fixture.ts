@@ -5,11 +5,12 @@ import { Database, migrate } from '@vafa/persistence';
 import { FixedClock } from '@vafa/service';
 import { createTestDatabase } from '@vafa/testing';
 import { uuidv7 } from 'uuidv7';
+import { Claiming } from '../src/application/claiming.js';
 import { Claims } from '../src/application/claims.js';
 import { PurchaseIntake, type IncomingPurchase } from '../src/application/intake.js';
 import { Outcomes } from '../src/application/outcomes.js';
 import { References } from '../src/application/references.js';
-import { PurchaseRegister } from '../src/application/register.js';
+import { Register } from '../src/application/register.js';
 import { ACCOUNT_STREAMS, pointsAccount, type PointsAccount } from '../src/domain/account.js';
 import { FIRST_PROGRAMME } from '../src/domain/programme.js';
 import type { PointsEvent } from '../src/events/points-event.js';
@@ -68,9 +69,10 @@ const partsOn = (database: Database, bus: PostgresMessageBus) => {
   });
   const references = new References(database);
   const claims = new Claims(database);
-  const register = new PurchaseRegister(claims, references);
+  const register = new Register(claims, references);
   const outcomes = new Outcomes((awaited) => register.outcomes(awaited));
   const clock = new FixedClock(NOW);
+  const claiming = new Claiming({ database, bus, claims, references, outcomes, clock });
   const programme = FIRST_PROGRAMME;
   const reader = new LogReader<PointsEvent>({
     name: 'points',
@@ -90,7 +92,7 @@ const partsOn = (database: Database, bus: PostgresMessageBus) => {
     outcomes,
     reader,
     queries: new LedgerQueries(database),
-    intake: new PurchaseIntake({ database, bus, claims, references, accounts, states, outcomes, clock, programme }),
+    intake: new PurchaseIntake({ claiming, claims, references, accounts, states, outcomes, clock, programme }),
   };
 };
 
@@ -106,5 +108,5 @@ export const aPurchase = (changes: Partial<PurchaseData> & { amount?: number } =
     total: amount,
     ...rest,
   };
-  return { source: '/till', data, hash: hashOfContent(data) };
+  return { kind: 'purchase', source: '/till', naturalId: data.purchaseId, data, hash: hashOfContent(data) };
 };

@@ -1,6 +1,12 @@
 import { activityData, purchaseData, returnData } from './commerce-schemas.js';
 import { EVENT_ID_LENGTH_MAX, ENVELOPE_PROPERTIES_MAX } from './limits.js';
-import { memberEnrolledData, pointsEarnedData, purchaseOutcomeData } from './loyalty-schemas.js';
+import {
+  activityOutcomeData,
+  memberEnrolledData,
+  pointsEarnedData,
+  purchaseOutcomeData,
+  returnOutcomeData,
+} from './loyalty-schemas.js';
 import {
   DATA_CONTENT_TYPE_PATTERN,
   EXTENSION_NAME_PATTERN,
@@ -67,6 +73,42 @@ export const CONTRACTS = {
     direction: 'out',
     summary: 'A purchase changed nothing; the reason says why.',
     data: purchaseOutcomeData,
+  },
+  'loyalty.return.accepted': {
+    topic: 'loyalty.points',
+    direction: 'out',
+    summary: 'A return is in the ledger.',
+    data: returnOutcomeData,
+  },
+  'loyalty.return.waiting': {
+    topic: 'loyalty.points',
+    direction: 'out',
+    summary: 'A return waits: for its purchase, or for a person to decide.',
+    data: returnOutcomeData,
+  },
+  'loyalty.return.refused': {
+    topic: 'loyalty.points',
+    direction: 'out',
+    summary: 'A return changed nothing; the reason says why.',
+    data: returnOutcomeData,
+  },
+  'loyalty.activity.accepted': {
+    topic: 'loyalty.points',
+    direction: 'out',
+    summary: 'An activity of a member is recorded.',
+    data: activityOutcomeData,
+  },
+  'loyalty.activity.waiting': {
+    topic: 'loyalty.points',
+    direction: 'out',
+    summary: 'An activity waits until its member enrols.',
+    data: activityOutcomeData,
+  },
+  'loyalty.activity.refused': {
+    topic: 'loyalty.points',
+    direction: 'out',
+    summary: 'An activity changed nothing; the reason says why.',
+    data: activityOutcomeData,
   },
   'loyalty.points.earned': {
     topic: 'loyalty.points',

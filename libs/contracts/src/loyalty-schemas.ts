@@ -27,29 +27,15 @@ export const memberEnrolledData = {
   },
 } as const satisfies JsonSchema;
 
-export const PURCHASE_STATUSES = ['taken', 'waiting', 'anonymous', 'conflict', 'quarantined', 'refused'] as const;
+export const INPUT_STATUSES = ['taken', 'waiting', 'anonymous', 'conflict', 'quarantined', 'refused'] as const;
 
-/** `data` of `loyalty.purchase.accepted`, `.waiting` and `.refused`. */
-export const purchaseOutcomeData = {
-  type: 'object',
-  title: 'Outcome of a purchase',
-  description: 'What became of a purchase: as much as a caller of HTTP learns.',
-  required: ['source', 'purchaseId', 'status', 'memberId', 'points', 'transactionId', 'reason'],
-  properties: {
-    source: text(SOURCE_LENGTH_MAX, 'The source of the purchase.'),
-    purchaseId: naturalId('The id of the purchase within its source.'),
-    status: {
-      type: 'string',
-      enum: PURCHASE_STATUSES,
-      description: 'accepted: taken or anonymous; waiting: waiting; refused: conflict, quarantined or refused.',
-    },
+/** What an input's outcome says whatever its kind. */
+const outcomeParts = (statuses: string, earned: string) =>
+  ({
+    source: text(SOURCE_LENGTH_MAX, 'The source of the input.'),
+    status: { type: 'string', enum: INPUT_STATUSES, description: statuses },
     memberId: uuidOrNull('The member, where one is known.'),
-    points: {
-      type: 'integer',
-      minimum: -SAFE_INTEGER_MAX,
-      maximum: SAFE_INTEGER_MAX,
-      description: 'Points that the purchase earned.',
-    },
+    points: { type: 'integer', minimum: -SAFE_INTEGER_MAX, maximum: SAFE_INTEGER_MAX, description: earned },
     transactionId: {
       type: ['string', 'null'],
       maxLength: 128,
@@ -58,8 +44,49 @@ export const purchaseOutcomeData = {
     reason: {
       type: ['string', 'null'],
       maxLength: 256,
-      description: 'Why it waits or was refused: a code such as `content-conflict`.',
+      description: 'Why it waits, was refused or earned nothing: a code such as `content-conflict`.',
     },
+  }) as const satisfies Record<string, JsonSchema>;
+
+/** `data` of `loyalty.purchase.accepted`, `.waiting` and `.refused`. */
+export const purchaseOutcomeData = {
+  type: 'object',
+  title: 'Outcome of a purchase',
+  description: 'What became of a purchase: as much as a caller of HTTP learns.',
+  required: ['source', 'purchaseId', 'status', 'memberId', 'points', 'transactionId', 'reason'],
+  properties: {
+    purchaseId: naturalId('The id of the purchase within its source.'),
+    ...outcomeParts(
+      'accepted: taken or anonymous; waiting: waiting; refused: conflict, quarantined or refused.',
+      'Points that the purchase earned.',
+    ),
+  },
+} as const satisfies JsonSchema;
+
+/** `data` of `loyalty.return.accepted`, `.waiting` and `.refused`. */
+export const returnOutcomeData = {
+  type: 'object',
+  title: 'Outcome of a return',
+  description: 'What became of a return: as much as a caller of HTTP learns.',
+  required: ['source', 'returnId', 'status', 'memberId', 'points', 'transactionId', 'reason'],
+  properties: {
+    returnId: naturalId('The id of the return within its source.'),
+    ...outcomeParts(
+      'accepted: taken; waiting: waiting, also where it is quarantined; refused: conflict or refused.',
+      'Points that the return moved: negative where it took some back.',
+    ),
+  },
+} as const satisfies JsonSchema;
+
+/** `data` of `loyalty.activity.accepted`, `.waiting` and `.refused`. */
+export const activityOutcomeData = {
+  type: 'object',
+  title: 'Outcome of an activity',
+  description: 'What became of an activity: as much as a caller of HTTP learns.',
+  required: ['source', 'activityId', 'status', 'memberId', 'points', 'transactionId', 'reason'],
+  properties: {
+    activityId: naturalId('The id of the activity within its source.'),
+    ...outcomeParts('accepted: taken; waiting: waiting; refused: conflict or refused.', 'Points that it earned.'),
   },
 } as const satisfies JsonSchema;
 
@@ -99,7 +126,9 @@ export const pointsEarnedData = {
   },
 } as const satisfies JsonSchema;
 
-export type PurchaseStatus = (typeof PURCHASE_STATUSES)[number];
+export type InputStatus = (typeof INPUT_STATUSES)[number];
 export type MemberEnrolledData = Infer<typeof memberEnrolledData>;
 export type PurchaseOutcomeData = Infer<typeof purchaseOutcomeData>;
+export type ReturnOutcomeData = Infer<typeof returnOutcomeData>;
+export type ActivityOutcomeData = Infer<typeof activityOutcomeData>;
 export type PointsEarnedData = Infer<typeof pointsEarnedData>;

@@ -1,16 +1,24 @@
 import type { Database, UnitOfWork } from '@vafa/persistence';
-import { naturalKey } from './outcomes.js';
+
+/** What comes in. Each kind has its own natural keys. */
+export const CLAIM_KINDS = ['purchase', 'return', 'activity'] as const;
+export type ClaimKind = (typeof CLAIM_KINDS)[number];
+
+/** What identifies an input for ever; `naturalId` is the purchase's, return's or activity's own id within its source. */
+export type ClaimKey = { readonly kind: ClaimKind; readonly source: string; readonly naturalId: string };
+
+/** A key as one text, to look things up by. */
+export const keyText = ({ kind, source, naturalId }: ClaimKey): string => `${kind}\u0000${source}\u0000${naturalId}`;
 
 /**
- * `taken`: its event is in the ledger, or is being written by whoever registered it. `taking`: was waiting and is being taken up.
- * `waiting`: its member is unknown. `anonymous`: nobody's, recorded without points. `refused`: for good, with a reason.
+ * `taken`: its event is in the ledger, or is being written by whoever registered it; an activity has none. `taking`: did not count before and
+ * is being taken up. `waiting`: what it belongs to is unknown. `anonymous`: nobody's, recorded without points. `quarantined`: a person has to
+ * decide. `refused`: for good, with a reason.
  */
-export type ClaimStatus = 'taken' | 'taking' | 'waiting' | 'anonymous' | 'refused';
+export type ClaimStatus = 'taken' | 'taking' | 'waiting' | 'anonymous' | 'quarantined' | 'refused';
 
 /** The first thing that came in under a natural key, for ever. */
-export type Claim = {
-  readonly source: string;
-  readonly purchaseId: string;
+export type Claim = ClaimKey & {
   /** Names the event that follows from it: decided once, here, so that every repeat writes the same event. */
   readonly claimId: string;
   /** SHA-256 of the canonical content without the member, in hexadecimal. */
@@ -22,43 +30,45 @@ export type Claim = {
   readonly accountId: string | null;
   /** A revision of the account's stream before its event: whoever settles the claim looks for the event from here on. */
   readonly revision: number;
-  /** What is kept of the purchase: JSON of its data without member and undeclared attributes. */
+  /** The id, within the same source, of the purchase that a return is of; null for everything else. */
+  readonly purchaseId: string | null;
+  /** What is kept of it: JSON of its data without member and undeclared attributes. */
   readonly content: string;
 };
 
-/** A claim to register, with what the register is searched by. `total` is in minor units of `currency`. */
+/** A claim to register, with what the register is searched by. `total` is in minor units of `currency`, both null where it names none. */
 export type NewClaim = Claim & {
   readonly occurredAt: string;
   readonly receivedAt: string;
-  readonly currency: string;
-  readonly total: number;
+  readonly currency: string | null;
+  readonly total: number | null;
 };
 
-/** What came in under a key that already stands for something else. */
-export type Conflict = Pick<NewClaim, 'source' | 'purchaseId' | 'hash' | 'content' | 'reference' | 'receivedAt'>;
+/** What came in under a key that already stands for something else; `claimId` names it from then on. */
+export type Conflict = ClaimKey & Pick<NewClaim, 'claimId' | 'hash' | 'content' | 'reference' | 'receivedAt'>;
 
 /** An award as the read models hold it. */
 export type Award = { readonly transactionId: string; readonly points: number; readonly explanation: string };
 
-const KIND = 'purchase';
 export const TAKE_UP_PAGE_SIZE = 500;
 
 /** The register of everything that came in. Every method is one statement, or two, whatever the number of claims. */
 export class Claims {
   constructor(private readonly database: Database) {}
 
-  /** Registers claims whose keys are free, in the caller's transaction. Answers with the claim ids that were. */
-  async register(work: UnitOfWork, claims: readonly NewClaim[]): Promise<ReadonlySet<string>> {
+  /** Registers claims of one kind whose keys are free, in the caller's transaction. Answers with the claim ids that were. */
+  async register(work: UnitOfWork, kind: ClaimKind, claims: readonly NewClaim[]): Promise<ReadonlySet<string>> {
     if (claims.length === 0) return new Set();
     const rows = await work.query<{ claim_id: string }>(
-      `insert into points.claims (kind, source, natural_id, claim_id, hash, status, reason, reference, account_id, revision, occurred_at, received_at, currency, total, content)
-       select '${KIND}', source, natural_id, claim_id, decode(hash, 'hex'), status, reason, reference, account_id, revision, occurred_at, received_at, currency, total, content
-       from unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::uuid[], $9::integer[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::bigint[], $14::text[])
-         as page(source, natural_id, claim_id, hash, status, reason, reference, account_id, revision, occurred_at, received_at, currency, total, content)
+      `insert into points.claims (kind, source, natural_id, claim_id, hash, status, reason, reference, account_id, revision, purchase_id, occurred_at, received_at, currency, total, content)
+       select $1, source, natural_id, claim_id, decode(hash, 'hex'), status, reason, reference, account_id, revision, purchase_id, occurred_at, received_at, currency, total, content
+       from unnest($2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::uuid[], $10::integer[], $11::text[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::bigint[], $16::text[])
+         as page(source, natural_id, claim_id, hash, status, reason, reference, account_id, revision, purchase_id, occurred_at, received_at, currency, total, content)
        on conflict do nothing returning claim_id`,
       [
+        kind,
         claims.map((claim) => claim.source),
-        claims.map((claim) => claim.purchaseId),
+        claims.map((claim) => claim.naturalId),
         claims.map((claim) => claim.claimId),
         claims.map((claim) => claim.hash),
         claims.map((claim) => claim.status),
@@ -66,6 +76,7 @@ export class Claims {
         claims.map((claim) => claim.reference),
         claims.map((claim) => claim.accountId),
         claims.map((claim) => claim.revision),
+        claims.map((claim) => claim.purchaseId),
         claims.map((claim) => claim.occurredAt),
         claims.map((claim) => claim.receivedAt),
         claims.map((claim) => claim.currency),
@@ -76,25 +87,24 @@ export class Claims {
     return new Set(rows.map((row) => row.claim_id));
   }
 
-  /** The claims that stand under these keys, by `naturalKey`. */
-  async find(
-    keys: readonly { readonly source: string; readonly purchaseId: string }[],
-  ): Promise<ReadonlyMap<string, Claim>> {
+  /** The claims that stand under these keys, of whatever kinds, by `keyText`. */
+  async find(keys: readonly ClaimKey[]): Promise<ReadonlyMap<string, Claim>> {
     if (keys.length === 0) return new Map();
     const rows = await this.database.query<ClaimRow>(
-      `select ${COLUMNS} from unnest($1::text[], $2::text[]) as wanted(source, natural_id)
-       join points.claims claim on claim.kind = '${KIND}' and claim.source = wanted.source and claim.natural_id = wanted.natural_id`,
-      [keys.map((key) => key.source), keys.map((key) => key.purchaseId)],
+      `select ${COLUMNS} from unnest($1::text[], $2::text[], $3::text[]) as wanted(kind, source, natural_id)
+       join points.claims claim on claim.kind = wanted.kind and claim.source = wanted.source and claim.natural_id = wanted.natural_id`,
+      keyColumns(keys),
     );
-    return new Map(rows.map((row) => [naturalKey(row.source, row.natural_id), claimOf(row)]));
+    return new Map(rows.map(claimOf).map((claim) => [keyText(claim), claim]));
   }
 
-  /** Claims that wait, or whose taking up was cut off, for any of these references: oldest purchase first, a page of them. */
-  async open(references: readonly string[]): Promise<Claim[]> {
+  /** Claims of a kind that wait, or whose taking up was cut off, for any of these references: oldest first, a page of them. */
+  async open(kind: ClaimKind, references: readonly string[]): Promise<Claim[]> {
     const rows = await this.database.query<ClaimRow>(
       `select ${COLUMNS} from points.claims claim
-       where reference = any($1) and status in ('waiting', 'taking') order by occurred_at, source, natural_id limit ${TAKE_UP_PAGE_SIZE}`,
-      [references],
+       where reference = any($2) and status in ('waiting', 'taking') and kind = $1
+       order by occurred_at, source, natural_id limit ${TAKE_UP_PAGE_SIZE}`,
+      [kind, references],
     );
     return rows.map(claimOf);
   }
@@ -106,14 +116,9 @@ export class Claims {
   async beginTaking(claims: readonly Claim[]): Promise<void> {
     await this.database.query(
       `update points.claims claim set status = 'taking', account_id = taking.account_id, revision = taking.revision
-       from unnest($1::text[], $2::text[], $3::uuid[], $4::integer[]) as taking(source, natural_id, account_id, revision)
-       where claim.kind = '${KIND}' and claim.source = taking.source and claim.natural_id = taking.natural_id and claim.status = 'waiting'`,
-      [
-        claims.map((claim) => claim.source),
-        claims.map((claim) => claim.purchaseId),
-        claims.map((claim) => claim.accountId),
-        claims.map((claim) => claim.revision),
-      ],
+       from unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::integer[]) as taking(kind, source, natural_id, account_id, revision)
+       where claim.kind = taking.kind and claim.source = taking.source and claim.natural_id = taking.natural_id and claim.status = 'waiting'`,
+      [...keyColumns(claims), claims.map((claim) => claim.accountId), claims.map((claim) => claim.revision)],
     );
   }
 
@@ -121,39 +126,40 @@ export class Claims {
   async finishTaking(claims: readonly Claim[]): Promise<void> {
     await this.database.query(
       `update points.claims claim set status = 'taken'
-       from unnest($1::text[], $2::text[]) as taken(source, natural_id)
-       where claim.kind = '${KIND}' and claim.source = taken.source and claim.natural_id = taken.natural_id and claim.status = 'taking'`,
-      [claims.map((claim) => claim.source), claims.map((claim) => claim.purchaseId)],
+       from unnest($1::text[], $2::text[], $3::text[]) as taken(kind, source, natural_id)
+       where claim.kind = taken.kind and claim.source = taken.source and claim.natural_id = taken.natural_id and claim.status = 'taking'`,
+      keyColumns(claims),
     );
   }
 
   /** Turns a claim that the account refused into a refusal; answers false where it was one already. */
   async refuse(work: UnitOfWork, claim: Claim, reason: string): Promise<boolean> {
     const rows = await work.query(
-      `update points.claims set status = 'refused', reason = $3
-       where kind = '${KIND}' and source = $1 and natural_id = $2 and status in ('taken', 'taking') returning 1`,
-      [claim.source, claim.purchaseId, reason],
+      `update points.claims set status = 'refused', reason = $4
+       where kind = $1 and source = $2 and natural_id = $3 and status in ('taken', 'taking') returning 1`,
+      [claim.kind, claim.source, claim.naturalId, reason],
     );
     return rows.length > 0;
   }
 
-  /** Keeps what came in under a key that stands for something else. Answers the hashes that had not been kept before. */
+  /** Keeps what came in under a key that stands for something else. Answers the claim ids of those that had not been kept before. */
   async keepConflicts(work: UnitOfWork, conflicts: readonly Conflict[]): Promise<ReadonlySet<string>> {
-    const rows = await work.query<{ source: string; natural_id: string }>(
-      `insert into points.conflicts (kind, source, natural_id, hash, reference, content, received_at)
-       select '${KIND}', source, natural_id, decode(hash, 'hex'), reference, content, received_at
-       from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[]) as page(source, natural_id, hash, reference, content, received_at)
-       on conflict do nothing returning source, natural_id`,
+    const rows = await work.query<{ conflict_id: string }>(
+      `insert into points.conflicts (kind, source, natural_id, conflict_id, hash, reference, content, received_at)
+       select kind, source, natural_id, conflict_id, decode(hash, 'hex'), reference, content, received_at
+       from unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
+         as page(kind, source, natural_id, conflict_id, hash, reference, content, received_at)
+       on conflict do nothing returning conflict_id`,
       [
-        conflicts.map((conflict) => conflict.source),
-        conflicts.map((conflict) => conflict.purchaseId),
+        ...keyColumns(conflicts),
+        conflicts.map((conflict) => conflict.claimId),
         conflicts.map((conflict) => conflict.hash),
         conflicts.map((conflict) => conflict.reference ?? ''),
         conflicts.map((conflict) => conflict.content),
         conflicts.map((conflict) => conflict.receivedAt),
       ],
     );
-    return new Set(rows.map((row) => naturalKey(row.source, row.natural_id)));
+    return new Set(rows.map((row) => row.conflict_id));
   }
 
   /** The awards of these claims that the read models know: the proof that a claim's event is in the ledger. */
@@ -172,7 +178,14 @@ export class Claims {
   }
 }
 
+const keyColumns = (keys: readonly ClaimKey[]): [string[], string[], string[]] => [
+  keys.map((key) => key.kind),
+  keys.map((key) => key.source),
+  keys.map((key) => key.naturalId),
+];
+
 type ClaimRow = {
+  kind: ClaimKind;
   source: string;
   natural_id: string;
   claim_id: string;
@@ -182,15 +195,17 @@ type ClaimRow = {
   reference: string | null;
   account_id: string | null;
   revision: number;
+  purchase_id: string | null;
   content: string;
 };
 
-const COLUMNS = `claim.source, claim.natural_id, claim.claim_id, encode(claim.hash, 'hex') as hash, claim.status, claim.reason, claim.reference,
-  claim.account_id, claim.revision, claim.content`;
+const COLUMNS = `claim.kind, claim.source, claim.natural_id, claim.claim_id, encode(claim.hash, 'hex') as hash, claim.status, claim.reason, claim.reference,
+  claim.account_id, claim.revision, claim.purchase_id, claim.content`;
 
 const claimOf = (row: ClaimRow): Claim => ({
+  kind: row.kind,
   source: row.source,
-  purchaseId: row.natural_id,
+  naturalId: row.natural_id,
   claimId: row.claim_id,
   hash: row.hash,
   status: row.status,
@@ -198,5 +213,6 @@ const claimOf = (row: ClaimRow): Claim => ({
   reference: row.reference,
   accountId: row.account_id,
   revision: row.revision,
+  purchaseId: row.purchase_id,
   content: row.content,
 });

@@ -1,4 +1,4 @@
-import { hashOfContent, messageOf, type PurchaseCompleted } from '@vafa/contracts';
+import { hashOfContent, messageOf, naturalKey, type InboundCloudEvent } from '@vafa/contracts';
 import type { MessageBus } from '@vafa/messaging';
 import type { Awaited, Outcome, Outcomes } from './outcomes.js';
 import type { References } from './references.js';
@@ -7,10 +7,10 @@ import type { References } from './references.js';
 export const WAIT_MS_MAX = 30_000;
 
 /**
- * The door for purchases that do not come by the bus: resolves references and puts the same event on the same topic as everybody else, so that
+ * The door for what does not come by the bus: resolves references and puts the same event on the same topic as everybody else, so that
  * there is one way in.
  */
-export class PurchaseDoor {
+export class Door {
   constructor(
     private readonly bus: MessageBus,
     private readonly references: References,
@@ -22,7 +22,7 @@ export class PurchaseDoor {
    * did not come within `waitMs`.
    * @throws where the bus does not take them: nothing is known to have been taken then, and sending again does no harm.
    */
-  async take(events: readonly PurchaseCompleted[], waitMs: number): Promise<(Outcome | null)[]> {
+  async take(events: readonly InboundCloudEvent[], waitMs: number): Promise<(Outcome | null)[]> {
     const named = events.flatMap(({ data }) => data.member ?? []);
     const members = await (waitMs > 0 ? this.references.resolvePatiently(named) : this.references.resolve(named));
     const resolved = events.map((event) => resolve(event, members));
@@ -32,9 +32,14 @@ export class PurchaseDoor {
   }
 }
 
-const resolve = (event: PurchaseCompleted, members: ReadonlyMap<string, string>): PurchaseCompleted => {
+const resolve = (event: InboundCloudEvent, members: ReadonlyMap<string, string>): InboundCloudEvent => {
   const memberId = event.data.member === null ? undefined : members.get(event.data.member);
-  return memberId === undefined ? event : { ...event, data: { ...event.data, member: `member:${memberId}` } };
+  if (memberId === undefined) return event;
+  // The compiler does not see that data of a type stays data of that type.
+  return { ...event, data: { ...event.data, member: `member:${memberId}` } } as InboundCloudEvent;
 };
 
-const awaitedOf = ({ source, data }: PurchaseCompleted): Awaited => ({ source, data, hash: hashOfContent(data) });
+const awaitedOf = (event: InboundCloudEvent): Awaited => {
+  const { kind, source, id } = naturalKey(event);
+  return { kind, source, naturalId: id, data: event.data, hash: hashOfContent(event.data) };
+};

@@ -1,11 +1,10 @@
 import type { Explanation } from '../domain/earning.js';
+import { keyText, type ClaimKey } from './claims.js';
 
 export type OutcomeStatus = 'taken' | 'waiting' | 'anonymous' | 'conflict' | 'quarantined' | 'refused';
 
-/** What became of a purchase, as callers over HTTP and listeners on the bus learn it. */
-export type Outcome = {
-  readonly source: string;
-  readonly purchaseId: string;
+/** What became of an input, as callers over HTTP and listeners on the bus learn it, under the name that its id has there. */
+export type Outcome = ClaimKey & {
   readonly status: OutcomeStatus;
   readonly memberId: string | null;
   readonly points: number;
@@ -14,17 +13,18 @@ export type Outcome = {
   readonly explanation: Explanation | null;
 };
 
-export const naturalKey = (source: string, naturalId: string): string => `${source}\u0000${naturalId}`;
+/** An input that passed validation at either door. `hash` is that of its content without the member. */
+export type Incoming<Data extends { readonly member: string | null } = { readonly member: string | null }> =
+  ClaimKey & {
+    readonly data: Data;
+    readonly hash: string;
+  };
 
-/** A purchase that somebody waits for: content and member count as well, since the same key with others is a conflict. */
-export type Awaited = {
-  readonly source: string;
-  readonly data: { readonly purchaseId: string; readonly member: string | null };
-  readonly hash: string;
-};
+/** What somebody waits for: content and member count as well as the key, since the same key with others is a conflict. */
+export type Awaited = Incoming;
 
-export const fingerprint = ({ source, data, hash }: Awaited): string =>
-  `${naturalKey(source, data.purchaseId)}\u0000${data.member ?? ''}\u0000${hash}`;
+export const fingerprint = (awaited: Awaited): string =>
+  `${keyText(awaited)}\u0000${awaited.data.member ?? ''}\u0000${awaited.hash}`;
 
 /** How often waiters are looked up in the register, for outcomes that another process brought about. */
 export const LOOK_UP_INTERVAL_MS = 1_000;
@@ -37,7 +37,7 @@ type Waiter = {
 };
 
 /**
- * Those who wait for the outcome of a purchase they sent. Within this process they are answered by whoever brings the outcome
+ * Those who wait for the outcome of what they sent. Within this process they are answered by whoever brings the outcome
  * about (for an award: once the read models show it, so that a caller reads what it was told); what other processes do is looked
  * up now and then, in one query for all.
  */
@@ -69,12 +69,12 @@ export class Outcomes {
     });
   }
 
-  /** Answers those who wait for exactly this purchase. */
+  /** Answers those who wait for exactly this input. */
   settle(key: string, outcome: Outcome): void {
     for (const waiter of [...(this.waiting.get(key) ?? [])]) waiter.resolve(outcome);
   }
 
-  /** Notes that the purchase with this fingerprint, if anybody waits for it, is answered by the award `transactionId`. */
+  /** Notes that the input with this fingerprint, if anybody waits for it, is answered by the movement `transactionId`. */
   expect(transactionId: string, key: string): void {
     if (!this.waiting.has(key)) return;
     const keys = this.expected.get(transactionId);
@@ -82,7 +82,7 @@ export class Outcomes {
     else keys.add(key);
   }
 
-  /** Answers those whose purchase led to this award. */
+  /** Answers those whose input led to this movement. */
   settleExpected(transactionId: string, outcome: Outcome): void {
     const keys = this.expected.get(transactionId);
     if (keys === undefined) return;

@@ -1,4 +1,4 @@
-import { dataSchema, eventSchema, PURCHASE_STATUSES } from '@vafa/contracts';
+import { dataSchema, eventSchema, INPUT_STATUSES } from '@vafa/contracts';
 
 /** JSON Schemas of answers, for OpenAPI. Bodies of events have theirs in the contracts. */
 type Schema = Record<string, unknown>;
@@ -67,7 +67,7 @@ export const EXPLANATION = object('Explanation', 'Why these points.', {
 export const OUTCOME = object('Outcome', 'What became of a purchase.', {
   source: { type: 'string' },
   purchaseId: { type: 'string' },
-  status: { type: 'string', enum: PURCHASE_STATUSES },
+  status: { type: 'string', enum: INPUT_STATUSES },
   memberId: textOrNull('The member, where one is known.'),
   points: points('What it earned.'),
   transactionId: textOrNull('Its movement in the ledger.'),

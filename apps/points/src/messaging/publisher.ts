@@ -1,6 +1,8 @@
-import { outgoingEvent, type OutboundEventType, type OutgoingEvent } from '@vafa/contracts';
+import { outgoingEvent, type OutgoingEvent } from '@vafa/contracts';
+import { assertNever } from '@vafa/event-sourcing';
 import { enqueueEvents, type MessageBus } from '@vafa/messaging';
 import type { UnitOfWork } from '@vafa/persistence';
+import type { ClaimKind } from '../application/claims.js';
 import type { Outcome } from '../application/outcomes.js';
 import type { PointsEvent } from '../events/points-event.js';
 
@@ -14,7 +16,7 @@ export type PublicAward = {
   readonly data: PointsEvent['data'];
 };
 
-/** What became of a purchase that did not reach the ledger, told under `key`. `id` names it: a repeat is told under the same. */
+/** What became of an input that did not reach the ledger, told under `key`. `id` names it: a repeat is told under the same. */
 export type PublicOutcome = {
   readonly id: string;
   readonly key: string;
@@ -22,7 +24,7 @@ export type PublicOutcome = {
   readonly outcome: Outcome;
 };
 
-/** Tells what became of purchases that did not reach the ledger, as part of the transaction that recorded it. */
+/** Tells what became of inputs that did not reach the ledger, as part of the transaction that recorded it. */
 export const publishOutcomes = async (
   bus: MessageBus,
   work: UnitOfWork,
@@ -32,11 +34,26 @@ export const publishOutcomes = async (
   await enqueueEvents(
     work,
     bus,
-    outcomes.map(({ id, key, time, outcome: { explanation: _explanation, ...data } }) => {
-      const type = typeOf(data.status);
-      return outgoingEvent({ type, id: `${id}:${type}`, source: SOURCE, key, time, data });
-    }),
+    outcomes.map(({ id, key, time, outcome }) => outcomeEvent(outcome, { id, key, time })),
   );
+};
+
+const outcomeEvent = (
+  { kind, naturalId, explanation: _explanation, ...outcome }: Outcome,
+  { id, ...told }: Omit<PublicOutcome, 'outcome'>,
+): OutgoingEvent => {
+  const verb = verbOf(kind, outcome.status);
+  const parts = { ...told, id: `${id}:loyalty.${kind}.${verb}`, source: SOURCE };
+  switch (kind) {
+    case 'purchase':
+      return outgoingEvent({ ...parts, type: `loyalty.purchase.${verb}`, data: { purchaseId: naturalId, ...outcome } });
+    case 'return':
+      return outgoingEvent({ ...parts, type: `loyalty.return.${verb}`, data: { returnId: naturalId, ...outcome } });
+    case 'activity':
+      return outgoingEvent({ ...parts, type: `loyalty.activity.${verb}`, data: { activityId: naturalId, ...outcome } });
+    default:
+      return assertNever(kind);
+  }
 };
 
 /** Tells of a page of the ledger: the purchase is accepted, and points were earned where there were any. */
@@ -65,7 +82,9 @@ const eventsOf = ({ accountId, recordedAt: time, balance, data }: PublicAward): 
   return [accepted, earned];
 };
 
-const typeOf = (status: Outcome['status']): OutboundEventType & `loyalty.purchase.${string}` => {
-  if (status === 'waiting') return 'loyalty.purchase.waiting';
-  return status === 'taken' || status === 'anonymous' ? 'loyalty.purchase.accepted' : 'loyalty.purchase.refused';
+const verbOf = (kind: ClaimKind, status: Outcome['status']): 'accepted' | 'waiting' | 'refused' => {
+  if (status === 'waiting') return 'waiting';
+  // A return that a person decides on may still be taken: whoever sent it has nothing to do but to wait.
+  if (status === 'quarantined') return kind === 'return' ? 'waiting' : 'refused';
+  return status === 'taken' || status === 'anonymous' ? 'accepted' : 'refused';
 };

@@ -11,6 +11,14 @@ export class PurchasesHandler {
 
   @EventPagePattern('commerce.purchase.completed')
   async completed(@Payload() page: readonly InboundEvent<PurchaseData>[]): Promise<void> {
-    await this.intake.take(page.map(({ source, data }) => ({ source, data, hash: hashOfContent(data) })));
+    await this.intake.take(
+      page.map(({ source, data }) => ({
+        kind: 'purchase',
+        source,
+        naturalId: data.purchaseId,
+        data,
+        hash: hashOfContent(data),
+      })),
+    );
   }
 }
