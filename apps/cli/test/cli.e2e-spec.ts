@@ -1,4 +1,5 @@
 import { copyFile, readFile, writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
@@ -170,6 +171,31 @@ describe('vafa with a running club', () => {
       expect(await club.vafa('clock', 'set', before.now)).toMatchObject({
         code: 1,
         stderr: expect.stringContaining('does not go back'),
+      });
+    },
+    LONG_MS,
+  );
+
+  it(
+    'tells what was done from this command line, and that a refused act was not',
+    async () => {
+      await club.vafa('token', '--role', 'finance', '--expires', '5m');
+      const found = (await club.json('audit', '--role', 'operator', '--actor', userInfo().username)) as {
+        items: Record<string, unknown>[];
+      };
+      const clock = found.items.filter(({ action }) => action === 'clock.moved');
+      expect(clock).toMatchObject([{ service: 'cli', subject: 'clock', details: { from: expect.any(String) } }]);
+      expect(found.items[0]).toMatchObject({
+        action: 'tokens.minted',
+        subject: 'role:finance',
+        details: { role: 'finance', expiresInSeconds: 300 },
+      });
+      expect((await club.vafa('audit', '--action', 'clock.moved')).stdout).toMatch(
+        new RegExp(`^\\S+Z  operator ${userInfo().username} \\(vafa-cli\\)  clock\\.moved  clock  {"from":`, 'm'),
+      );
+      expect(await club.vafa('audit', '--from', 'noon')).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('--from must be a date and time'),
       });
     },
     LONG_MS,

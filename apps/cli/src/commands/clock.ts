@@ -1,4 +1,7 @@
+import type { Clock } from '@vafa/service/commands';
+
 import { flag, line, Refusal, UsageError, type Command, type CommandInput, type ExitCode } from '../command.js';
+import { audited, databaseOf, type OwnerDatabase } from '../installation/operator.js';
 import { withOwnerDatabase } from '../installation/owner-database.js';
 import { didYouMean } from '../suggest.js';
 
@@ -45,6 +48,13 @@ const stepOf = (action: Action, given: string | undefined): Step | null => {
   return (now) => now.until(now.toZonedDateTimeISO('UTC').add(duration).toInstant());
 };
 
+const move = (database: OwnerDatabase, business: Clock, step: Step): Promise<void> =>
+  audited(database, async () => {
+    const from = business.now();
+    const to = await business.advance(step(from));
+    return { action: 'clock.moved', subject: 'clock', details: { from: from.toString(), to: to.toString() } };
+  });
+
 const run = async ({ options, positionals, surroundings }: CommandInput): Promise<ExitCode> => {
   const [word = 'show', given] = positionals;
   const action = ACTIONS.find((name) => name === word);
@@ -53,14 +63,11 @@ const run = async ({ options, positionals, surroundings }: CommandInput): Promis
   const step = stepOf(action, given);
   const { ClockRefusal, DatabaseClock, silentLogger } = await import('@vafa/service/commands');
   return withOwnerDatabase<ExitCode>(surroundings, async (client) => {
-    const database = {
-      query: async <Row>(sql: string, parameters: readonly unknown[] = []): Promise<Row[]> =>
-        (await client.query(sql, [...parameters])).rows as Row[],
-    };
+    const database = databaseOf(client);
     const production = surroundings.env['VAFA_ENVIRONMENT']?.trim() === 'production';
     const business = await DatabaseClock.open({ database, production, logger: silentLogger() });
     try {
-      if (step !== null) await business.advance(step(business.now()));
+      if (step !== null) await move(database, business, step);
       const [now, ahead] = [
         business.now().toString(),
         business.offset().round({ largestUnit: 'hours', smallestUnit: 'seconds' }),

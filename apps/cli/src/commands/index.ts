@@ -1,6 +1,7 @@
 import type { Command } from '../command.js';
 import { importMembers } from '../import/import-members.js';
 import { importPurchases } from '../import/import-purchases.js';
+import { audit } from './audit.js';
 import { clock } from './clock.js';
 import { config } from './config.js';
 import { generatePurchases } from './generate-purchases.js';
@@ -22,4 +23,5 @@ export const commands: readonly Command[] = [
   points,
   verify,
   clock,
+  audit,
 ];

@@ -1,6 +1,20 @@
+import type { MintRequest } from '@vafa/service/commands';
+
 import { messageOf } from '../errors.js';
-import { line, Refusal, text, UsageError, type Command, type CommandInput, type ExitCode } from '../command.js';
+import {
+  line,
+  Refusal,
+  text,
+  UsageError,
+  type Command,
+  type CommandInput,
+  type ExitCode,
+  type Surroundings,
+} from '../command.js';
 import { openIssuer } from '../installation/credentials.js';
+import { audited, databaseOf } from '../installation/operator.js';
+import { withOwnerDatabase } from '../installation/owner-database.js';
+import { dataFolder, isAlive, readRunFile } from '../installation/run-file.js';
 import { didYouMean } from '../suggest.js';
 
 /** Seconds of a lifetime such as `30m`, `12h`, `90d` or an ISO 8601 duration. */
@@ -13,6 +27,21 @@ const seconds = (given: string): number => {
     throw new UsageError(`--expires takes a lifetime such as 30m, 12h or 90d, not "${given}".`);
   }
 };
+
+/** While nothing runs there is no audit to write to, and nobody to show the token to. */
+const isInstallationThere = async (surroundings: Surroundings): Promise<boolean> => {
+  const found = await readRunFile(dataFolder(surroundings));
+  return surroundings.env['VAFA_DATABASE_URL'] !== undefined || (found !== undefined && isAlive(found.pid));
+};
+
+const record = (surroundings: Surroundings, { role, memberId, expiresIn }: MintRequest): Promise<void> =>
+  withOwnerDatabase(surroundings, (client) =>
+    audited(databaseOf(client), () => {
+      const subject = memberId === undefined ? `role:${role}` : `member:${memberId}`;
+      const details = { role, ...(expiresIn !== undefined && { expiresInSeconds: expiresIn }) };
+      return Promise.resolve({ action: 'tokens.minted', subject, details });
+    }),
+  );
 
 const run = async ({ options, surroundings }: CommandInput): Promise<ExitCode> => {
   const { ROLES } = await import('@vafa/service/commands');
@@ -34,6 +63,7 @@ const run = async ({ options, surroundings }: CommandInput): Promise<ExitCode> =
   const minted = await issuer.mint(request).catch((error: unknown) => {
     throw new Refusal(`${messageOf(error)}.`);
   });
+  if (await isInstallationThere(surroundings)) await record(surroundings, request);
   line(surroundings.stdout, minted);
   return 0;
 };
@@ -54,7 +84,10 @@ export const token: Command = {
       description: 'How long it is good for: 30m, 12h, 90d; 12 hours by default.',
     },
   },
-  notes: ['In production tokens come from your identity provider, and this is refused.'],
+  notes: [
+    'In production tokens come from your identity provider, and this is refused.',
+    'While the club runs, the audit says for which role or member one was printed, and by whom.',
+  ],
   positionals: { min: 0, max: 0 },
   run,
 };

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { EmbeddedIssuer, Role } from '@vafa/service/commands';
 
 import { Refusal, type Surroundings } from '../command.js';
+import { operatorName } from './operator.js';
 import { dataFolder } from './run-file.js';
 
 const LIFETIME_SECONDS = 3_600;
@@ -27,7 +28,12 @@ export const credentials = (surroundings: Surroundings, role: Role): Credentials
   let minted: { readonly token: string; readonly renewAt: number } | undefined;
   const mint = async (): Promise<string> => {
     const issuer = await openIssuer(surroundings);
-    const token = await issuer.mint({ role, clientId: 'vafa-cli', expiresIn: LIFETIME_SECONDS });
+    const token = await issuer.mint({
+      role,
+      subject: operatorName(),
+      clientId: 'vafa-cli',
+      expiresIn: LIFETIME_SECONDS,
+    });
     minted = { token, renewAt: performance.now() + (LIFETIME_SECONDS - RENEW_BEFORE_SECONDS) * 1_000 };
     return token;
   };

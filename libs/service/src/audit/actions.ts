@@ -13,7 +13,8 @@ export const AUDIT_ACTIONS = {
   'dead-letters.discarded': 'Dead letters were given up. Subject: the letter, or `dead-letters` for several.',
   'periods.closed': 'A period was closed, and its statements with it. Subject: the period.',
   'clock.moved': 'Business time was moved on. Subject: `clock`; `details`: from when to when.',
-  'tokens.minted': 'The embedded issuer minted a token. Subject: whom it speaks for; `details`: its role and its end.',
+  'tokens.minted':
+    'An operator had the embedded issuer mint a token. Subject: the member or the role; `details`: role and lifetime.',
 } as const satisfies Readonly<Record<string, string>>;
 
 export type AuditAction = keyof typeof AUDIT_ACTIONS;

@@ -1,4 +1,3 @@
-import { canonicalInstant } from '@vafa/contracts';
 import type { Querier } from '@vafa/persistence';
 import type { Principal, Role } from '../auth/permissions.js';
 import type { AuditAction } from './actions.js';
@@ -103,7 +102,8 @@ export class Audit {
     const { action, subject, actor, role, from, to, before, limit } = filter;
     if (!Number.isInteger(limit) || limit < 1 || limit > AUDIT_PAGE_SIZE_MAX)
       throw new RangeError(`limit must be 1 to ${AUDIT_PAGE_SIZE_MAX}`);
-    const times = [from, to].map((time) => (time === undefined ? undefined : canonicalInstant(time)));
+    // PostgreSQL knows fewer offsets than RFC 3339: it is asked in UTC.
+    const times = [from, to].map((time) => (time === undefined ? undefined : Temporal.Instant.from(time).toString()));
     const given = [action, subject, actor, role, ...times, before].map((value) => value ?? null);
     const rows = await this.database.query<Omit<AuditEntry, 'recordedAt'> & { recorded_at: string }>(SELECT, [
       ...given,
@@ -111,7 +111,7 @@ export class Audit {
     ]);
     const entries = rows
       .slice(0, limit)
-      .map(({ id, recorded_at: at, ...entry }) => ({ id, recordedAt: canonicalInstant(at), ...entry }));
+      .map(({ id, recorded_at: at, ...entry }) => ({ id, recordedAt: Temporal.Instant.from(at).toString(), ...entry }));
     return { entries, next: rows.length > limit ? (entries.at(-1)?.id ?? null) : null };
   }
 }

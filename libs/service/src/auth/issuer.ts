@@ -17,6 +17,8 @@ export type MintRequest = {
   readonly memberId?: string;
   /** Who uses it, the `source` of bare purchases; `vafa` by default. */
   readonly clientId?: string;
+  /** Whom acts are put down to in the audit; by default the member, or the client. */
+  readonly subject?: string;
   /** Lifetime in seconds: 12 hours by default, 366 days at most. */
   readonly expiresIn?: number;
 };
@@ -71,7 +73,7 @@ export class EmbeddedIssuer {
       .setProtectedHeader({ alg: ALGORITHM, typ: 'JWT' })
       .setIssuer(EMBEDDED_ISSUER)
       .setAudience(AUDIENCE)
-      .setSubject(request.memberId ?? clientId)
+      .setSubject(request.memberId ?? request.subject ?? clientId)
       .setIssuedAt()
       .setExpirationTime(`${expiresIn}s`)
       .sign(this.privateKey);
