@@ -6,6 +6,7 @@ import { pointsConfig, type PointsConfig } from './config.js';
 import { pointsModule } from './points.module.js';
 import { FirstTables1795000000001 } from './read-models/migrations/0001-first-tables.js';
 import { EveryKind1795000000002 } from './read-models/migrations/0002-every-kind.js';
+import { Times1795000000003 } from './read-models/migrations/0003-times.js';
 
 export type { PointsConfig } from './config.js';
 
@@ -20,7 +21,7 @@ export const pointsService: ServiceDefinition<PointsConfig> = {
   migrations: {
     schema: 'points',
     role: 'vafa_points',
-    migrations: [FirstTables1795000000001, EveryKind1795000000002],
+    migrations: [FirstTables1795000000001, EveryKind1795000000002, Times1795000000003],
     inherits: [messagingMigrations.role, eventStoreMigrations.role],
   },
   entities: [],

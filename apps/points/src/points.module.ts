@@ -21,6 +21,7 @@ import { LedgerWorker } from './ledger-worker.js';
 import { CLOCK, PROGRAMME } from './points.tokens.js';
 import { AccountSnapshots } from './read-models/accounts.js';
 import { LedgerProjection } from './read-models/ledger.projection.js';
+import { LedgerHistory } from './read-models/history.js';
 import { LedgerQueries } from './read-models/queries.js';
 
 @Module({})
@@ -86,6 +87,7 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
       { provide: Register, useValue: register },
       { provide: References, useValue: references },
       { provide: LedgerQueries, useValue: new LedgerQueries(database) },
+      { provide: LedgerHistory, useValue: new LedgerHistory(database) },
       { provide: LedgerWorker, useValue: new LedgerWorker(reader, outcomes) },
       { provide: CLOCK, useValue: clock },
       { provide: PROGRAMME, useValue: programme },

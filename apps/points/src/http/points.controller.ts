@@ -1,6 +1,6 @@
 import { Controller, Get, Inject, Param, Query, Req } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiParam, ApiQuery, ApiTags } from '@nestjs/swagger';
-import { canonicalInstant, formatReference, isCanonicalInstant, isUuid, parsePathReference } from '@vafa/contracts';
+import { formatReference, isCanonicalInstant, isUuid, parsePathReference } from '@vafa/contracts';
 import {
   CurrentPrincipal,
   decodeCursor,
@@ -26,13 +26,13 @@ import {
   type LotRow,
   type Movement,
 } from '../read-models/queries.js';
+import { LedgerHistory, type PastState } from '../read-models/history.js';
 import { CLOCK } from '../points.tokens.js';
 import { moneyIn } from './money.js';
 import { POINTS_PROBLEMS } from './problems.js';
 import { BALANCE, LOTS, MOVEMENT_EXPLANATION, MOVEMENTS } from './schemas.js';
+import { AS_OF, askedTimes, KNOWN_AT, parameterProblem, type Asked, type Times } from './times.js';
 
-/** Both times of every read: what the answer speaks of, and up to when it knew. */
-type Times = { readonly asOf: string; readonly knownAt: string };
 type Page<Item> = Times & { readonly items: readonly Item[]; readonly next: string | null };
 
 const REF = { name: 'ref', description: 'The id of a member, `card:<number>` or `external:<id>`.' };
@@ -43,6 +43,7 @@ const REF = { name: 'ref', description: 'The id of a member, `card:<number>` or 
 export class PointsController {
   constructor(
     @Inject(LedgerQueries) private readonly ledger: LedgerQueries,
+    @Inject(LedgerHistory) private readonly history: LedgerHistory,
     @Inject(References) private readonly references: References,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -51,14 +52,22 @@ export class PointsController {
   @Permission('points:read')
   @ApiOperation({ summary: "A member's points" })
   @ApiParam(REF)
+  @ApiQuery(AS_OF)
+  @ApiQuery(KNOWN_AT)
   @ApiOkResponse({ schema: BALANCE })
   async balance(
     @Param('ref') ref: string,
+    @Query('asOf') asOf: unknown,
+    @Query('knownAt') knownAt: unknown,
     @CurrentPrincipal() principal: Principal,
   ): Promise<Balance & { expiring: readonly { amount: number; at: string }[] } & Times> {
+    const asked = askedTimes(asOf, knownAt, this.clock);
     const memberId = await this.member(ref, principal);
-    const [balance, expiring] = await Promise.all([this.ledger.balance(memberId), this.ledger.expiring(memberId)]);
-    return { ...balance, expiring, ...this.times() };
+    const past = await this.past(memberId, asked);
+    const [balance, expiring] = await (past === undefined
+      ? Promise.all([this.ledger.balance(memberId), this.ledger.expiring(memberId)])
+      : Promise.all([this.history.balance(past), this.history.expiring(past)]));
+    return { ...balance, expiring, ...asked.times };
   }
 
   @Get('transactions')
@@ -67,20 +76,27 @@ export class PointsController {
   @ApiParam(REF)
   @ApiQuery({ name: 'limit', required: false, schema: { type: 'integer', minimum: 1, maximum: PAGE_SIZE_MAX } })
   @ApiQuery({ name: 'after', required: false, description: '`next` of the page before.' })
+  @ApiQuery(AS_OF)
+  @ApiQuery(KNOWN_AT)
   @ApiOkResponse({ schema: MOVEMENTS })
   async transactions(
     @Param('ref') ref: string,
     @Query('limit') limit: unknown,
     @Query('after') after: unknown,
+    @Query('asOf') asOf: unknown,
+    @Query('knownAt') knownAt: unknown,
     @CurrentPrincipal() principal: Principal,
   ): Promise<Page<Movement>> {
     const size = pageSize(limit);
-    const before = after === undefined ? null : decodeCursor(text('after', after), revisionOf);
+    const place = after === undefined ? null : decodeCursor(text('after', after), revisionOf);
+    const asked = askedTimes(asOf, knownAt, this.clock);
     const memberId = await this.member(ref, principal);
+    const past = await this.past(memberId, asked);
+    const before = past === undefined ? place : Math.min(place ?? Infinity, past.revision + 1);
     const rows = await this.ledger.movements(memberId, size + 1, before);
     const items = rows.slice(0, size).map(({ revision: _revision, ...movement }) => movement);
     const last = rows[size - 1];
-    return { items, next: rows.length > size && last ? encodeCursor(last.revision) : null, ...this.times() };
+    return { items, next: rows.length > size && last ? encodeCursor(last.revision) : null, ...asked.times };
   }
 
   @Get('transactions/:id/explanation')
@@ -88,20 +104,28 @@ export class PointsController {
   @ApiOperation({ summary: 'Why a movement has the points it has', description: 'In the language of Accept-Language.' })
   @ApiParam(REF)
   @ApiParam({ name: 'id', description: 'The transaction.' })
+  @ApiQuery(AS_OF)
+  @ApiQuery(KNOWN_AT)
   @ApiOkResponse({ schema: MOVEMENT_EXPLANATION })
   async explanation(
     @Param('ref') ref: string,
     @Param('id') id: string,
+    @Query('asOf') asOf: unknown,
+    @Query('knownAt') knownAt: unknown,
     @CurrentPrincipal() principal: Principal,
     @Req() request: FastifyRequest,
-  ): Promise<{ transaction: Movement; sentences: string[]; explanation: Explanation }> {
+  ): Promise<{ transaction: Movement; sentences: string[]; explanation: Explanation } & Times> {
+    const asked = askedTimes(asOf, knownAt, this.clock);
     const memberId = await this.member(ref, principal);
+    const past = await this.past(memberId, asked);
     const found = isUuid(id) ? await this.ledger.movement(memberId, id) : undefined;
-    if (found === undefined) throw new ProblemException(POINTS_PROBLEMS['unknown-transaction']);
-    const { movement: transaction, explanation } = found;
+    if (found === undefined || found.movement.revision > (past?.revision ?? Infinity))
+      throw new ProblemException(POINTS_PROBLEMS['unknown-transaction']);
+    const { movement, explanation } = found;
+    const { revision: _revision, ...transaction } = movement;
     const language = preferredLanguage(request.headers['accept-language']);
     const sentences = sentencesOf(explanation, language, moneyIn(language, explanation.currency));
-    return { transaction, sentences, explanation };
+    return { transaction, sentences, explanation, ...asked.times };
   }
 
   @Get('lots')
@@ -110,20 +134,33 @@ export class PointsController {
   @ApiParam(REF)
   @ApiQuery({ name: 'limit', required: false, schema: { type: 'integer', minimum: 1, maximum: PAGE_SIZE_MAX } })
   @ApiQuery({ name: 'after', required: false, description: '`next` of the page before.' })
+  @ApiQuery(AS_OF)
+  @ApiQuery(KNOWN_AT)
   @ApiOkResponse({ schema: LOTS })
   async lots(
     @Param('ref') ref: string,
     @Query('limit') limit: unknown,
     @Query('after') after: unknown,
+    @Query('asOf') asOf: unknown,
+    @Query('knownAt') knownAt: unknown,
     @CurrentPrincipal() principal: Principal,
   ): Promise<Page<LotRow>> {
     const size = pageSize(limit);
     const place = after === undefined ? null : decodeCursor(text('after', after), lotPlaceOf);
+    const asked = askedTimes(asOf, knownAt, this.clock);
     const memberId = await this.member(ref, principal);
-    const rows = await this.ledger.lots(memberId, size + 1, place);
+    const past = await this.past(memberId, asked);
+    const rows = await (past === undefined
+      ? this.ledger.lots(memberId, size + 1, place)
+      : this.history.lots(past, size + 1, place));
     const last = rows[size - 1];
     const next = rows.length > size && last ? encodeCursor([last.lotId, last.availableAt, last.expiresAt]) : null;
-    return { items: rows.slice(0, size), next, ...this.times() };
+    return { items: rows.slice(0, size), next, ...asked.times };
+  }
+
+  /** The account as it was; `undefined` for the present, which is read as it stands. */
+  private past(memberId: string, { moment }: Asked): Promise<PastState> | undefined {
+    return moment && this.history.stateAt(memberId, moment);
   }
 
   /** The member behind a path's reference. A member gets no further than to himself, whether the other exists or not. */
@@ -139,10 +176,6 @@ export class PointsController {
     if (memberId === undefined) throw new ProblemException(POINTS_PROBLEMS['unknown-member']);
     return memberId;
   }
-
-  private times(): Times {
-    return { asOf: canonicalInstant(this.clock.now()), knownAt: canonicalInstant(Temporal.Now.instant()) };
-  }
 }
 
 const pageSize = (limit: unknown): number => {
@@ -156,9 +189,6 @@ const text = (name: string, value: unknown): string => {
   if (typeof value === 'string') return value;
   throw parameterProblem(name, 'must be given once');
 };
-
-const parameterProblem = (name: string, detail: string): ProblemException =>
-  new ProblemException(PROBLEMS['invalid-parameter'], { errors: [{ in: 'query', pointer: `/${name}`, detail }] });
 
 const revisionOf = (place: unknown): number | undefined =>
   typeof place === 'number' && Number.isSafeInteger(place) && place >= 0 && place <= 2_147_483_647 ? place : undefined;

@@ -142,4 +142,5 @@ export const MOVEMENT_EXPLANATION = object('TransactionExplanation', 'Why a move
   transaction: MOVEMENT,
   sentences: list('The explanation in the language asked for.', { type: 'string' }),
   explanation: EXPLANATION,
+  ...TIMES,
 });

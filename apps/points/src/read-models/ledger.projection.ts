@@ -122,16 +122,26 @@ const writeTransactions = (page: readonly Ledger[], work: UnitOfWork): Promise<v
     ]),
   );
 
-const LOT_COLUMNS = ['lot_id', 'account_id', 'amount', 'remaining', 'earned_at', 'available_at', 'expires_at'];
+const LOT_COLUMNS = [
+  'lot_id',
+  'account_id',
+  'revision',
+  'amount',
+  'remaining',
+  'earned_at',
+  'available_at',
+  'expires_at',
+];
 
 const writeLots = (page: readonly Ledger[], work: UnitOfWork): Promise<void> =>
   work.copy(
     'points.lots',
     LOT_COLUMNS,
-    page.flatMap(({ streamId, event: { data } }) =>
+    page.flatMap(({ streamId, revision, event: { data } }) =>
       data.lots.map((lot) => [
         lot.lotId,
         accountOf(streamId),
+        revision,
         lot.amount,
         lot.amount,
         data.effectiveAt,

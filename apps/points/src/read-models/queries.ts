@@ -1,5 +1,6 @@
 import type { Database } from '@vafa/persistence';
 import type { Explanation } from '../domain/earning.js';
+import { canonical, utc } from './instants.js';
 
 export const PAGE_SIZE_MAX = 500;
 export const PAGE_SIZE_DEFAULT = 50;
@@ -75,14 +76,13 @@ export class LedgerQueries {
   async movement(
     accountId: string,
     transactionId: string,
-  ): Promise<{ movement: Movement; explanation: Explanation } | undefined> {
+  ): Promise<{ movement: MovementRow; explanation: Explanation } | undefined> {
     const [row] = await this.database.query<MovementColumns & { explanation: string }>(
       `select ${MOVEMENT_COLUMNS}, explanation from points.transactions where transaction_id = $1 and account_id = $2`,
       [transactionId, accountId],
     );
     if (row === undefined) return undefined;
-    const { revision: _revision, ...movement } = movementOf(row);
-    return { movement, explanation: JSON.parse(row.explanation) as Explanation };
+    return { movement: movementOf(row), explanation: JSON.parse(row.explanation) as Explanation };
   }
 
   /** Points that lapse, by the moment at which they do: the soonest `EXPIRING_MAX`. */
@@ -99,20 +99,13 @@ export class LedgerQueries {
   /** Lots with points left, in the order in which they are spent: soonest expiry, then oldest, then id; never-expiring last. */
   async lots(accountId: string, limit: number, after: LotPlace | null): Promise<LotRow[]> {
     const rows = await this.database.query<LotColumns>(
-      `select lot_id, amount, remaining, ${utc('earned_at')}, ${utc('available_at')}, ${utc('expires_at')} from points.lots
+      `select ${LOT_COLUMNS} from points.lots
        where account_id = $1 and remaining > 0 and ($2::uuid is null
          or (coalesce(expires_at, 'infinity'), available_at, lot_id) > (coalesce($3::timestamptz, 'infinity'), $4::timestamptz, $2::uuid))
        order by coalesce(points.lots.expires_at, 'infinity'), points.lots.available_at, lot_id limit $5`,
       [accountId, after?.lotId ?? null, after?.expiresAt ?? null, after?.availableAt ?? null, limit],
     );
-    return rows.map((row) => ({
-      lotId: row.lot_id,
-      amount: Number(row.amount),
-      remaining: Number(row.remaining),
-      earnedAt: canonical(row.earned_at),
-      availableAt: canonical(row.available_at),
-      expiresAt: row.expires_at === null ? null : canonical(row.expires_at),
-    }));
+    return rows.map(lotOf);
   }
 }
 
@@ -131,7 +124,7 @@ type MovementColumns = {
   revision: number;
 };
 
-type LotColumns = {
+export type LotColumns = {
   lot_id: string;
   amount: string;
   remaining: string;
@@ -140,12 +133,17 @@ type LotColumns = {
   expires_at: string | null;
 };
 
-/** Instants leave the database as text with microseconds: no driver turns them into a Date. */
-const utc = (column: string): string =>
-  `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as ${column}`;
+/** The columns of a lot, as `lotOf` reads them. */
+export const LOT_COLUMNS = `lot_id, amount, remaining, ${utc('earned_at')}, ${utc('available_at')}, ${utc('expires_at')}`;
 
-/** Drops the zeros that the format above pads with. */
-const canonical = (instant: string): string => instant.replace(/\.?0+Z$/, 'Z');
+export const lotOf = (row: LotColumns): LotRow => ({
+  lotId: row.lot_id,
+  amount: Number(row.amount),
+  remaining: Number(row.remaining),
+  earnedAt: canonical(row.earned_at),
+  availableAt: canonical(row.available_at),
+  expiresAt: row.expires_at === null ? null : canonical(row.expires_at),
+});
 
 const MOVEMENT_COLUMNS = `transaction_id, kind, amount, ${utc('occurred_at')}, ${utc('effective_at')}, ${utc('recorded_at')},
   rule_version, source, purchase_id, revision`;
