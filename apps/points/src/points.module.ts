@@ -29,7 +29,7 @@ class PointsModule {}
 
 /** All wiring of the service. */
 export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModule => {
-  const { config, database, bus, eventStore, clock, logger, metrics, health } = context;
+  const { config, database, audit, bus, eventStore, clock, logger, metrics, health } = context;
   const references = new References(database);
   const claims = new Claims(database);
   const register = new Register(claims, references);
@@ -83,7 +83,7 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
     controllers: [PointsController, PurchasesController, PurchasesHandler, MembersHandler],
     providers: [
       { provide: PurchaseIntake, useValue: intake },
-      { provide: Door, useValue: new Door(bus, references, outcomes) },
+      { provide: Door, useValue: new Door({ database, audit, bus, references, outcomes }) },
       { provide: Register, useValue: register },
       { provide: References, useValue: references },
       { provide: LedgerQueries, useValue: new LedgerQueries(database) },

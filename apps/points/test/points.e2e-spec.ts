@@ -134,6 +134,23 @@ describe('a purchase over HTTP', () => {
   });
 });
 
+describe('what staff hand in', () => {
+  it('stands in the audit; what a program hands in does not', async () => {
+    const [one, two, three] = [event(purchase(null)), event(purchase(null)), event(purchase(null))];
+    const hand = (as: 'cashier' | 'admin' | 'service', path: string, body: unknown) =>
+      points.call('POST', path, { as, body, headers: WAIT });
+    expect(await hand('cashier', '/v1/purchases', one)).toMatchObject({ status: 200, body: { status: 'anonymous' } });
+    expect(await hand('admin', '/v1/purchases/batch', [two, three])).toMatchObject({ status: 200 });
+    await hand('service', '/v1/purchases', event(purchase(null)));
+    const key = ({ data }: typeof one): string => `purchase:/till/${(data as { purchaseId: string }).purchaseId}`;
+    const { entries } = await points.context.audit.list({ action: 'inputs.submitted', limit: 10 });
+    expect(entries).toMatchObject([
+      { actor: { role: 'admin' }, subject: 'inputs', details: { count: 2, first: key(two), last: key(three) } },
+      { actor: { role: 'cashier' }, subject: key(one), details: {} },
+    ]);
+  });
+});
+
 describe('a batch', () => {
   it('is answered in the order sent', async () => {
     const { externalId } = await enrol();

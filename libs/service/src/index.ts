@@ -5,7 +5,15 @@ export { AUDIT_PAGE_SIZE_MAX, Audit, REASON_LENGTH_MAX } from './audit/audit.js'
 export type { Actor, AuditEntry, AuditFilter, AuditRecord } from './audit/audit.js';
 export { AuditController } from './audit/audit.controller.js';
 export { IsReason } from './audit/reason.js';
-export { CurrentActor, CurrentPrincipal, Permission, Public, ensureReaches, type Access } from './auth/access.js';
+export {
+  CurrentActor,
+  CurrentPrincipal,
+  Permission,
+  Public,
+  actorOf,
+  ensureReaches,
+  type Access,
+} from './auth/access.js';
 export { EMBEDDED_ISSUER, EmbeddedIssuer, type MintRequest } from './auth/issuer.js';
 export { PERMISSIONS, ROLES, allows, isStaff, reaches } from './auth/permissions.js';
 export type { PermissionName, Principal, Role } from './auth/permissions.js';

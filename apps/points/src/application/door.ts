@@ -1,5 +1,7 @@
 import { hashOfContent, messageOf, naturalKey, type InboundCloudEvent } from '@vafa/contracts';
 import type { MessageBus } from '@vafa/messaging';
+import type { Database } from '@vafa/persistence';
+import { isStaff, type Actor, type Audit } from '@vafa/service';
 import type { Awaited, Outcome, Outcomes } from './outcomes.js';
 import type { References } from './references.js';
 
@@ -12,25 +14,47 @@ export const WAIT_MS_MAX = 30_000;
  */
 export class Door {
   constructor(
-    private readonly bus: MessageBus,
-    private readonly references: References,
-    private readonly outcomes: Outcomes,
+    private readonly parts: {
+      readonly database: Database;
+      readonly audit: Audit;
+      readonly bus: MessageBus;
+      readonly references: References;
+      readonly outcomes: Outcomes;
+    },
   ) {}
 
   /**
    * Publishes validated events, all or none; they are safe when this returns. Answers their outcomes in order, `null` for one that
-   * did not come within `waitMs`.
+   * did not come within `waitMs`. What staff hand in stands in the audit.
    * @throws where the bus does not take them: nothing is known to have been taken then, and sending again does no harm.
    */
-  async take(events: readonly InboundCloudEvent[], waitMs: number): Promise<(Outcome | null)[]> {
+  async take(events: readonly InboundCloudEvent[], waitMs: number, actor: Actor): Promise<(Outcome | null)[]> {
+    const { bus, references, outcomes } = this.parts;
     const named = events.flatMap(({ data }) => data.member ?? []);
-    const members = await (waitMs > 0 ? this.references.resolvePatiently(named) : this.references.resolve(named));
+    const members = await (waitMs > 0 ? references.resolvePatiently(named) : references.resolve(named));
     const resolved = events.map((event) => resolve(event, members));
-    const waiting = waitMs > 0 ? resolved.map((event) => this.outcomes.wait(awaitedOf(event), waitMs)) : [];
-    await this.bus.publish(resolved.map(messageOf));
+    const waiting = waitMs > 0 ? resolved.map((event) => outcomes.wait(awaitedOf(event), waitMs)) : [];
+    if (isStaff(actor.role)) await this.publishAudited(resolved, actor);
+    else await bus.publish(resolved.map(messageOf));
     return waitMs > 0 ? Promise.all(waiting) : events.map(() => null);
   }
+
+  private async publishAudited(events: readonly InboundCloudEvent[], actor: Actor): Promise<void> {
+    const { database, audit, bus } = this.parts;
+    const keys = events.map(keyText);
+    const [first = '', last = first] = [keys[0], keys.at(-1)];
+    await database.transaction(async (work) => {
+      const [subject, details] = keys.length === 1 ? [first, {}] : ['inputs', { count: keys.length, first, last }];
+      await audit.record(work, { actor, action: 'inputs.submitted', subject, details });
+      await bus.enqueue(work, events.map(messageOf));
+    });
+  }
 }
+
+const keyText = (event: InboundCloudEvent): string => {
+  const { kind, source, id } = naturalKey(event);
+  return `${kind}:${source}/${id}`;
+};
 
 const resolve = (event: InboundCloudEvent, members: ReadonlyMap<string, string>): InboundCloudEvent => {
   const memberId = event.data.member === null ? undefined : members.get(event.data.member);

@@ -11,6 +11,7 @@ import {
   type InboundEventType,
 } from '@vafa/contracts';
 import {
+  actorOf,
   CLOUD_EVENT_TYPE,
   ensureReaches,
   preferredWaitMs,
@@ -60,7 +61,7 @@ export const takeOne = async <T extends InboundEventType>(
   const { principal, request, reply } = caller;
   const event = isBare(request, body) ? bareEvent(type, body, principal, request) : checkedEvent(type, body);
   refuseContact(event.data.member, '/data/member');
-  const [outcome] = await door.take([event], preferredWaitMs(request.headers, WAIT_MS_MAX));
+  const [outcome] = await door.take([event], preferredWaitMs(request.headers, WAIT_MS_MAX), actorOf(request));
   if (!outcome) {
     const pending = pendingOf(event);
     void reply.header('location', pending.location);
@@ -79,7 +80,7 @@ export const takeMany = async <T extends InboundEventType>(
   { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply },
 ): Promise<{ results: (PublicOutcome | Pending)[] }> => {
   const events = checkedBatch(type, body);
-  const outcomes = await door.take(events, preferredWaitMs(request.headers, WAIT_MS_MAX));
+  const outcomes = await door.take(events, preferredWaitMs(request.headers, WAIT_MS_MAX), actorOf(request));
   if (outcomes.every((outcome) => outcome !== null)) void reply.status(200);
   return {
     results: outcomes.map((outcome, index) =>

@@ -5,8 +5,8 @@
 export const AUDIT_ACTIONS = {
   'members.enrolled':
     'Staff enrolled members. Subject: the member, or `members` for several, with their ids in `details`.',
-  'purchases.submitted':
-    'Staff handed in purchases, returns or activities. Subject: the one handed in, or `purchases` for several, with how many in `details`.',
+  'inputs.submitted':
+    'Staff handed in purchases, returns or activities. Subject: `<kind>:<source>/<id>`, or `inputs` for several, with count, first and last in `details`.',
   'inbox.settled':
     'Somebody settled what waited, was in conflict or in quarantine. Subject: the claim; `details`: how, and what it was before.',
   'dead-letters.replayed': 'Dead letters were sent again. Subject: the letter, or `dead-letters` for several.',

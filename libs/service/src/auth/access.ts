@@ -23,13 +23,17 @@ export const CurrentPrincipal = createParamDecorator((_data: unknown, context: E
   return principal;
 });
 
-/** The same as the actor of an audit entry: with the request's id, and without the member. */
-export const CurrentActor = createParamDecorator((_data: unknown, context: ExecutionContext): Actor => {
-  const { principal, id } = context.switchToHttp().getRequest<FastifyRequest>();
+/** The caller as the actor of an audit entry: with the request's id, and without the member. */
+export const actorOf = ({ principal, id }: FastifyRequest): Actor => {
   if (!principal) throw unauthenticated('A bearer token is needed.');
   const { subject, role, clientId } = principal;
   return { subject, role, clientId, requestId: id };
-});
+};
+
+/** The same as a parameter of a route that is not public. */
+export const CurrentActor = createParamDecorator((_data: unknown, context: ExecutionContext): Actor =>
+  actorOf(context.switchToHttp().getRequest<FastifyRequest>()),
+);
 
 /**
  * The check on the object, besides the one on the route: a member gets 403 for any member but himself, whether
