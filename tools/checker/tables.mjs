@@ -7,8 +7,8 @@ const FETCH_ROWS = 5_000;
 const micros = (column) => `(extract(epoch from ${column}) * 1000000)::bigint::text as ${column}`;
 
 const CLAIMS = `select kind, source, natural_id, claim_id, encode(hash, 'hex') as hash, status, reason, reference, account_id, revision,
-  ${micros('occurred_at')}, ${micros('received_at')}, currency, total::text, content from points.claims order by source, natural_id`;
-const CONFLICTS = `select source, natural_id, encode(hash, 'hex') as hash, reference, content from points.conflicts`;
+  ${micros('occurred_at')}, ${micros('received_at')}, currency, total::text, content from points.claims where kind = 'purchase' order by source, natural_id`;
+const CONFLICTS = `select source, natural_id, encode(hash, 'hex') as hash, reference, content from points.conflicts where kind = 'purchase'`;
 const REFERENCES = `select reference, member_id from points.account_references`;
 const EVENTS = `select e.position::text, stream_id, revision, event_id, type, data, ${micros('recorded_at')} from eventstore.events e order by e.position`;
 const TRANSACTIONS = `select transaction_id, account_id, revision, member_id, kind, amount::text, ${micros('occurred_at')}, ${micros('effective_at')},

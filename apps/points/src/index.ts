@@ -14,9 +14,9 @@ export type { PointsConfig } from './config.js';
 export const pointsService: ServiceDefinition<PointsConfig> = {
   name: 'points',
   description: 'The points ledger: purchases in, points out, and an explanation of every one of them.',
-  paths: [/^\/v1\/purchases(?:\/|$)/, /^\/v1\/members\/[^/]+\/points(?:\/|$)/],
+  paths: [/^\/v1\/(?:purchases|activities)(?:\/|$)/, /^\/v1\/members\/[^/]+\/points(?:\/|$)/],
   module: pointsModule,
-  topics: [TOPICS['commerce.purchases'].name, TOPICS['loyalty.members'].name],
+  topics: [TOPICS['commerce.purchases'].name, TOPICS['commerce.activities'].name, TOPICS['loyalty.members'].name],
   group: 'points',
   migrations: {
     schema: 'points',

@@ -1,6 +1,7 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { DeciderRunner, LogReader, StateCache } from '@vafa/event-sourcing';
 import type { ServiceContext } from '@vafa/service';
+import { ActivityIntake } from './application/activities.js';
 import { Claiming } from './application/claiming.js';
 import { Claims } from './application/claims.js';
 import { Door } from './application/door.js';
@@ -13,8 +14,10 @@ import { ACCOUNT_STREAMS, pointsAccount, type PointsAccount } from './domain/acc
 import { FIRST_PROGRAMME } from './domain/programme.js';
 import type { PointsEvent } from './events/points-event.js';
 import { pointsCodec } from './events/points-forms.js';
+import { ActivitiesController } from './http/activities.controller.js';
 import { PointsController } from './http/points.controller.js';
 import { PurchasesController } from './http/purchases.controller.js';
+import { ActivitiesHandler } from './messaging/activities.handler.js';
 import { MembersHandler } from './messaging/members.handler.js';
 import { PurchasesHandler } from './messaging/purchases.handler.js';
 import { LedgerWorker } from './ledger-worker.js';
@@ -29,7 +32,7 @@ class PointsModule {}
 
 /** All wiring of the service. */
 export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModule => {
-  const { config, database, audit, bus, eventStore, clock, logger, metrics, health } = context;
+  const { config, database, audit, bus, eventStore, clock } = context;
   const references = new References(database);
   const claims = new Claims(database);
   const register = new Register(claims, references);
@@ -55,6 +58,35 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
     clock,
     programme,
   });
+  const reader = ledgerReader(context, new LedgerProjection(bus, snapshots));
+  return {
+    module: PointsModule,
+    controllers: [
+      PointsController,
+      PurchasesController,
+      ActivitiesController,
+      PurchasesHandler,
+      ActivitiesHandler,
+      MembersHandler,
+    ],
+    providers: [
+      { provide: PurchaseIntake, useValue: intake },
+      { provide: ActivityIntake, useValue: new ActivityIntake({ database, claiming, claims, references, clock }) },
+      { provide: Door, useValue: new Door({ database, audit, bus, references, outcomes }) },
+      { provide: Register, useValue: register },
+      { provide: References, useValue: references },
+      { provide: LedgerQueries, useValue: new LedgerQueries(database) },
+      { provide: LedgerHistory, useValue: new LedgerHistory(database) },
+      { provide: LedgerWorker, useValue: new LedgerWorker(reader, outcomes) },
+      { provide: CLOCK, useValue: clock },
+      { provide: PROGRAMME, useValue: programme },
+    ],
+  };
+};
+
+/** The reader of the ledger, with its metrics and its part in the health of the service. */
+const ledgerReader = (context: ServiceContext<PointsConfig>, ledger: LedgerProjection): LogReader<PointsEvent> => {
+  const { database, eventStore, logger, metrics, health } = context;
   const pages = metrics.histogram({ name: 'vafa_reader_page_seconds', help: 'Time from a page read to its commit' });
   const lag = metrics.gauge({ name: 'vafa_reader_lag_seconds', help: 'Age of the last event applied, when it was' });
   const events = metrics.counter({ name: 'vafa_reader_events_total', help: 'Events folded into the read models' });
@@ -65,7 +97,7 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
     codec: pointsCodec,
     database,
     checkpoints: 'points.checkpoints',
-    projections: [new LedgerProjection(bus, snapshots)],
+    projections: [ledger],
     onPage: (page) => {
       pages.observe(page.seconds);
       lag.set(page.lagSeconds);
@@ -78,19 +110,5 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
     if (reader.failure !== undefined) throw reader.failure;
     return Promise.resolve();
   });
-  return {
-    module: PointsModule,
-    controllers: [PointsController, PurchasesController, PurchasesHandler, MembersHandler],
-    providers: [
-      { provide: PurchaseIntake, useValue: intake },
-      { provide: Door, useValue: new Door({ database, audit, bus, references, outcomes }) },
-      { provide: Register, useValue: register },
-      { provide: References, useValue: references },
-      { provide: LedgerQueries, useValue: new LedgerQueries(database) },
-      { provide: LedgerHistory, useValue: new LedgerHistory(database) },
-      { provide: LedgerWorker, useValue: new LedgerWorker(reader, outcomes) },
-      { provide: CLOCK, useValue: clock },
-      { provide: PROGRAMME, useValue: programme },
-    ],
-  };
+  return reader;
 };

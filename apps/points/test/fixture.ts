@@ -1,10 +1,11 @@
-import { hashOfContent, TOPICS, type PurchaseData } from '@vafa/contracts';
+import { hashOfContent, TOPICS, type ActivityData, type PurchaseData } from '@vafa/contracts';
 import { DeciderRunner, eventStoreMigrations, LogReader, PostgresEventStore, StateCache } from '@vafa/event-sourcing';
 import { messagingMigrations, PostgresMessageBus } from '@vafa/messaging';
 import { Database, migrate } from '@vafa/persistence';
 import { FixedClock } from '@vafa/service';
 import { createTestDatabase } from '@vafa/testing';
 import { uuidv7 } from 'uuidv7';
+import { ActivityIntake, type IncomingActivity } from '../src/application/activities.js';
 import { Claiming } from '../src/application/claiming.js';
 import { Claims } from '../src/application/claims.js';
 import { PurchaseIntake, type IncomingPurchase } from '../src/application/intake.js';
@@ -92,6 +93,7 @@ const partsOn = (database: Database, bus: PostgresMessageBus) => {
     outcomes,
     reader,
     queries: new LedgerQueries(database),
+    activities: new ActivityIntake({ database, claiming, claims, references, clock }),
     intake: new PurchaseIntake({ claiming, claims, references, accounts, states, outcomes, clock, programme }),
   };
 };
@@ -109,4 +111,28 @@ export const aPurchase = (changes: Partial<PurchaseData> & { amount?: number } =
     ...rest,
   };
   return { kind: 'purchase', source: '/till', naturalId: data.purchaseId, data, hash: hashOfContent(data) };
+};
+
+export const anActivity = (changes: Partial<ActivityData> = {}): IncomingActivity => {
+  const data: ActivityData = {
+    activityId: uuidv7(),
+    activity: 'review.written',
+    member: null,
+    occurredAt: '2026-05-01T10:00:00Z',
+    ...changes,
+  };
+  return { kind: 'activity', source: '/shop', naturalId: data.activityId, data, hash: hashOfContent(data) };
+};
+
+/** Somebody who has enrolled, as points knows it. */
+export const enrolled = async (
+  points: Pick<Fixture, 'references'>,
+): Promise<{ memberId: string; reference: string }> => {
+  const memberId = uuidv7();
+  const reference = `external:${memberId}`;
+  await points.references.add([
+    { reference, memberId },
+    { reference: `member:${memberId}`, memberId },
+  ]);
+  return { memberId, reference };
 };

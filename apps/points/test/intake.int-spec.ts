@@ -3,7 +3,7 @@ import { eventually } from '@vafa/testing';
 import { uuidv7 } from 'uuidv7';
 import type { IncomingPurchase } from '../src/application/intake.js';
 import { streamOf } from '../src/domain/account.js';
-import { aPurchase, startFixture, type Fixture } from './fixture.js';
+import { aPurchase, enrolled, startFixture, type Fixture } from './fixture.js';
 
 let points: Fixture;
 
@@ -13,15 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => points.close());
 
-const enrol = async (): Promise<{ memberId: string; reference: string }> => {
-  const memberId = uuidv7();
-  const reference = `external:${memberId}`;
-  await points.references.add([
-    { reference, memberId },
-    { reference: `member:${memberId}`, memberId },
-  ]);
-  return { memberId, reference };
-};
+const enrol = () => enrolled(points);
 
 const stored = async (memberId: string) => {
   const streams = await points.store.load([streamOf(memberId)]);

@@ -21,8 +21,7 @@ afterAll(async () => {
 const WAIT = { prefer: 'wait=10' };
 
 /** Tells of an enrolment as members does. */
-const enrol = async (): Promise<{ memberId: string; externalId: string }> => {
-  const memberId = uuidv7();
+const enrol = async (memberId = uuidv7()): Promise<{ memberId: string; externalId: string }> => {
   const externalId = `ext-${memberId}`;
   const time = Temporal.Now.instant();
   const data = { memberId, externalId, card: null, enrolledAt: '2026-01-01T00:00:00Z', source: null };
@@ -148,6 +147,53 @@ describe('what staff hand in', () => {
       { actor: { role: 'admin' }, subject: 'inputs', details: { count: 2, first: key(two), last: key(three) } },
       { actor: { role: 'cashier' }, subject: key(one), details: {} },
     ]);
+  });
+});
+
+describe('an activity over HTTP', () => {
+  const activity = (member: string, changes: object = {}) => ({
+    activityId: uuidv7(),
+    activity: 'review.written',
+    member,
+    occurredAt: '2026-05-01T10:00:00Z',
+    ...changes,
+  });
+  const asEvent = (data: object) => ({ ...event(data), type: 'commerce.activity.performed' });
+
+  it('is taken without points, read, and the same again', async () => {
+    const { memberId, externalId } = await enrol();
+    const data = activity(`external:${externalId}`);
+    const taken = await post('/v1/activities', asEvent(data));
+    expect(taken.status).toBe(200);
+    const expected = { activityId: data.activityId, memberId, status: 'taken', points: 0, transactionId: null };
+    expect(taken.body).toMatchObject({ ...expected, reason: 'activity-not-in-programme' });
+    const found = await points.call('GET', `/v1/activities?source=/till&activityId=${data.activityId}`);
+    expect(found.body).toEqual(taken.body);
+    expect((await post('/v1/activities', asEvent(data))).body).toEqual(taken.body);
+    const changed = await post('/v1/activities', asEvent({ ...data, activity: 'newsletter.subscribed' }));
+    expect(changed.status).toBe(409);
+  });
+
+  it('waits for somebody unknown until he enrols, also in a batch', async () => {
+    const memberId = uuidv7();
+    const { externalId } = await enrol();
+    const waiting = activity(`external:ext-${memberId}`);
+    const batch = [asEvent(waiting), asEvent(activity(`external:${externalId}`))];
+    const answer = await post<{ results: Outcome[] }>('/v1/activities/batch', batch);
+    expect(answer.body.results.map(({ status }) => status)).toEqual(['waiting', 'taken']);
+    await enrol(memberId);
+    await eventually(async () => {
+      const found = await points.call('GET', `/v1/activities?source=/till&activityId=${waiting.activityId}`);
+      expect(found.body).toMatchObject({ status: 'taken', memberId });
+    });
+  });
+
+  it('needs a member, and its own type', async () => {
+    const refused = await post('/v1/activities', asEvent({ ...activity('x'), member: null }));
+    expect(refused.body).toMatchObject({ errors: [{ pointer: '/data/member' }] });
+    expect((await post('/v1/activities', event(purchase(null)))).body).toMatchObject({
+      errors: [{ pointer: '/type' }],
+    });
   });
 });
 

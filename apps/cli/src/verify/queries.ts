@@ -62,11 +62,11 @@ export const TOTALS = `
          (select coalesce(sum(remaining), 0) from analytics.points_lots)::text as "analytics.points_lots.remaining",
          (select coalesce(sum(points), 0) from analytics.purchases)::text as "analytics.purchases.points"`;
 
-/** Claims that are taken and whose event is nowhere in the ledger. */
+/** Claims that are taken and whose event is nowhere in the ledger. Activities have none. */
 export const UNSETTLED = `
   select claim.source, claim.natural_id, claim.claim_id as id, claim.status
   from points.claims claim
-  where claim.status in ('taken', 'taking')
+  where claim.status in ('taken', 'taking') and claim.kind <> 'activity'
     and not exists (select 1 from points.transactions movement where movement.transaction_id = claim.claim_id)
     and not exists (select 1 from eventstore.events event where event.stream_id = 'account-' || claim.account_id
                       and event.revision > claim.revision and event.event_id = claim.claim_id)
@@ -83,9 +83,9 @@ export const REFERENCES = `
   where wanted.member_id is distinct from known.member_id
   limit 1000`;
 
-/** Purchases that wait although their member is known. */
+/** What waits although its member is known. A return may wait for its purchase. */
 export const FORGOTTEN = `
   select claim.source, claim.natural_id, claim.reference
   from points.claims claim join points.account_references known on known.reference = claim.reference
-  where claim.status = 'waiting'
+  where claim.status = 'waiting' and claim.kind <> 'return'
   limit 1000`;

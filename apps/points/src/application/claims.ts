@@ -122,6 +122,19 @@ export class Claims {
     );
   }
 
+  /** Takes claims that wait and that the ledger has no event for, as their account and reason say; answers those that still waited. */
+  async takeWaiting(work: UnitOfWork, claims: readonly Claim[]): Promise<Claim[]> {
+    const rows = await work.query<{ claim_id: string }>(
+      `update points.claims claim set status = 'taken', account_id = taken.account_id, reason = taken.reason
+       from unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::text[]) as taken(kind, source, natural_id, account_id, reason)
+       where claim.kind = taken.kind and claim.source = taken.source and claim.natural_id = taken.natural_id and claim.status = 'waiting'
+       returning claim.claim_id`,
+      [...keyColumns(claims), claims.map((claim) => claim.accountId), claims.map((claim) => claim.reason)],
+    );
+    const taken = new Set(rows.map((row) => row.claim_id));
+    return claims.filter(({ claimId }) => taken.has(claimId)).map((claim) => ({ ...claim, status: 'taken' }));
+  }
+
   /** Notes that the events of these claims are in the ledger. */
   async finishTaking(claims: readonly Claim[]): Promise<void> {
     await this.database.query(

@@ -1,4 +1,4 @@
-import { dataSchema, eventSchema, INPUT_STATUSES } from '@vafa/contracts';
+import { dataSchema, eventSchema, INPUT_STATUSES, type InboundEventType } from '@vafa/contracts';
 
 /** JSON Schemas of answers, for OpenAPI. Bodies of events have theirs in the contracts. */
 type Schema = Record<string, unknown>;
@@ -18,12 +18,14 @@ const object = (title: string, description: string, properties: Record<string, S
 
 const list = (description: string, items: Schema): Schema => ({ type: 'array', description, items });
 
-/** OpenAPI names its dialect once for the whole document. */
-const { $schema: _dialect, $id: _id, ...event } = eventSchema('commerce.purchase.completed', 'http') as Schema;
+/** The schemas of a body that takes an event in. OpenAPI names its dialect once for the whole document. */
+const bodyOf = (type: InboundEventType): { event: Schema; body: Schema } => {
+  const { $schema: _dialect, $id: _id, ...event } = eventSchema(type, 'http') as Schema;
+  return { event, body: { oneOf: [event, dataSchema(type, 'http')] } };
+};
 
-export const PURCHASE_EVENT: Schema = event;
-export const PURCHASE_DATA = dataSchema('commerce.purchase.completed', 'http') as Schema;
-export const PURCHASE_BODY: Schema = { oneOf: [PURCHASE_EVENT, PURCHASE_DATA] };
+export const { event: PURCHASE_EVENT, body: PURCHASE_BODY } = bodyOf('commerce.purchase.completed');
+export const { event: ACTIVITY_EVENT, body: ACTIVITY_BODY } = bodyOf('commerce.activity.performed');
 
 const component = object('Component', 'A part of an award.', {
   rule: { type: 'string', description: 'The rule that gave it.' },
@@ -84,6 +86,28 @@ export const PENDING = object('PendingPurchase', 'A purchase that is safe, with 
 
 export const BATCH_RESULT = object('BatchResult', 'What became of each event, in the order sent.', {
   results: list('One each.', { oneOf: [OUTCOME, PENDING] }),
+});
+
+export const ACTIVITY_OUTCOME = object('ActivityOutcome', 'What became of an activity.', {
+  source: { type: 'string' },
+  activityId: { type: 'string' },
+  status: { type: 'string', enum: INPUT_STATUSES },
+  memberId: textOrNull('The member, where one is known.'),
+  points: points('What it earned.'),
+  transactionId: textOrNull('Its movement in the ledger.'),
+  reason: textOrNull('Why it was refused or earned nothing, as a code.'),
+  explanation: { oneOf: [EXPLANATION, { type: 'null' }] },
+});
+
+export const ACTIVITY_PENDING = object('PendingActivity', 'An activity that is safe, with its outcome still to come.', {
+  source: { type: 'string' },
+  activityId: { type: 'string' },
+  status: { type: 'string', const: 'accepted' },
+  location: { type: 'string', description: 'Where its outcome will be.' },
+});
+
+export const ACTIVITY_BATCH_RESULT = object('ActivityBatchResult', 'What became of each event, in the order sent.', {
+  results: list('One each.', { oneOf: [ACTIVITY_OUTCOME, ACTIVITY_PENDING] }),
 });
 
 export const PREVIEW = object('Preview', 'What a purchase would earn. Nothing was written.', {

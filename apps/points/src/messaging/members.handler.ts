@@ -2,6 +2,7 @@ import { Controller, Inject } from '@nestjs/common';
 import { Payload } from '@nestjs/microservices';
 import type { EventDataOf } from '@vafa/contracts';
 import { EventPagePattern, type InboundEvent } from '@vafa/messaging';
+import { ActivityIntake } from '../application/activities.js';
 import { PurchaseIntake } from '../application/intake.js';
 import { References } from '../application/references.js';
 
@@ -12,15 +13,18 @@ type Enrolled = EventDataOf<'loyalty.member.enrolled'>;
 export class MembersHandler {
   constructor(
     @Inject(References) private readonly references: References,
-    @Inject(PurchaseIntake) private readonly intake: PurchaseIntake,
+    @Inject(PurchaseIntake) private readonly purchases: PurchaseIntake,
+    @Inject(ActivityIntake) private readonly activities: ActivityIntake,
   ) {}
 
   @EventPagePattern('loyalty.member.enrolled')
   async enrolled(@Payload() page: readonly InboundEvent<Enrolled>[]): Promise<void> {
     const added = page.flatMap(({ data }) => referencesOf(data));
-    // First the references, then what waits: a purchase that is parked in between looks for them once more itself.
+    // First the references, then what waits: what is parked in between looks for them once more itself.
     await this.references.add(added);
-    await this.intake.takeUp(added.map((entry) => entry.reference));
+    const references = added.map((entry) => entry.reference);
+    await this.purchases.takeUp(references);
+    await this.activities.takeUp(references);
   }
 }
 

@@ -9,6 +9,7 @@ export class EveryKind1795000000002 implements MigrationInterface {
 
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(REGISTER);
+    await runner.query(ANALYTICS);
   }
 
   async down(): Promise<void> {
@@ -28,4 +29,22 @@ const REGISTER = `
   alter table points.conflicts add column conflict_id uuid not null default gen_random_uuid();
   alter table points.conflicts alter column conflict_id drop default;
   create unique index conflicts_by_id on points.conflicts (conflict_id);
+`;
+
+/** Activities earn nothing yet, so they have no movement to join. */
+const ANALYTICS = `
+  create view analytics.activities as
+    select source, natural_id as activity_id, content::jsonb->>'activity' as activity, account_id as member_id, occurred_at, received_at,
+           0::bigint as points, case status when 'taking' then 'taken' else status end as status, reason
+    from points.claims where kind = 'activity';
+  comment on view analytics.activities is 'Every activity that came in, whatever became of it. Written by points.';
+  comment on column analytics.activities.source is 'Who sent it.';
+  comment on column analytics.activities.activity_id is 'Its id, unique within the source.';
+  comment on column analytics.activities.activity is 'What was done, such as review.written.';
+  comment on column analytics.activities.member_id is 'The member, as in analytics.members; null while unknown.';
+  comment on column analytics.activities.occurred_at is 'When it was done, as the source said.';
+  comment on column analytics.activities.received_at is 'When it came in.';
+  comment on column analytics.activities.points is 'Points earned.';
+  comment on column analytics.activities.status is 'taken, waiting (its member is unknown) or refused.';
+  comment on column analytics.activities.reason is 'Why it was refused or earned nothing, as a code.';
 `;

@@ -1,0 +1,107 @@
+import { canonicalInstant, type ActivityData } from '@vafa/contracts';
+import { NO_STREAM } from '@vafa/event-sourcing';
+import type { Database } from '@vafa/persistence';
+import type { Clock } from '@vafa/service';
+import { uuidv7 } from 'uuidv7';
+import { compareInstants } from '../domain/instant.js';
+import { FUTURE_TOLERANCE_MINUTES, inRounds, isOpen, outcomeOf, type Claiming, type Draft } from './claiming.js';
+import { keyText, type Claim, type Claims, type NewClaim } from './claims.js';
+import type { Incoming } from './outcomes.js';
+import type { References } from './references.js';
+
+/** An activity that passed validation at either door. */
+export type IncomingActivity = Incoming<ActivityData> & { readonly kind: 'activity' };
+type ActivityDraft = Draft<IncomingActivity>;
+
+/** Why an activity that was taken earned nothing: no rule of the programme rewards it. */
+export const NOT_IN_PROGRAMME = 'activity-not-in-programme';
+
+export type ActivityParts = {
+  readonly database: Database;
+  readonly claiming: Claiming;
+  readonly claims: Claims;
+  readonly references: References;
+  readonly clock: Clock;
+};
+
+/**
+ * Takes activities in, a page at a time. They are claimed as purchases are, and leave nothing in the ledger: the programme rewards none. Returns
+ * once everything is durable; throws where that is not known, and the same page has to come again.
+ */
+export class ActivityIntake {
+  constructor(private readonly parts: ActivityParts) {}
+
+  /** Takes a page of activities in their order. */
+  async take(activities: readonly IncomingActivity[]): Promise<void> {
+    for (const round of inRounds(activities)) await this.takeRound(round);
+  }
+
+  /** Takes up what waited for these references, now that their members are known. */
+  async takeUp(references: readonly string[]): Promise<void> {
+    for (;;) {
+      const open = await this.parts.claims.open('activity', references);
+      const members = await this.parts.references.resolve(open.flatMap(({ reference }) => reference ?? []));
+      const known = open.flatMap((claim) => {
+        const accountId = members.get(claim.reference ?? '');
+        return accountId === undefined ? [] : [{ ...claim, accountId, reason: NOT_IN_PROGRAMME }];
+      });
+      if (known.length === 0) return;
+      await this.parts.database.transaction(async (work) => {
+        await this.parts.claiming.publish(work, await this.parts.claims.takeWaiting(work, known));
+      });
+    }
+  }
+
+  private async takeRound(round: readonly IncomingActivity[]): Promise<void> {
+    const drafts = await this.draft(round);
+    const registered = await this.parts.claiming.register(drafts, () => true);
+    const fresh = drafts.filter(({ claim }) => registered.has(claim.claimId));
+    const repeats = await this.parts.claiming.repeats(drafts.filter(({ claim }) => !registered.has(claim.claimId)));
+    // A member who enrolled while his activity was being parked may have found nothing to take up; nobody else would come back for it.
+    const waiting = [...fresh.map(({ claim }) => claim), ...repeats.map(({ claim }) => claim)].filter(isOpen);
+    const references = waiting.flatMap(({ reference }) => reference ?? []);
+    if (references.length > 0) await this.takeUp(references);
+    const taken = references.length === 0 ? new Map<string, Claim>() : await this.parts.claims.find(waiting);
+    for (const { draft, claim } of [...fresh.map((draft) => ({ draft, claim: draft.claim })), ...repeats])
+      this.parts.claiming.settle(draft, outcomeOf(taken.get(keyText(claim)) ?? claim));
+  }
+
+  /** What each activity would be claimed as. */
+  private async draft(round: readonly IncomingActivity[]): Promise<ActivityDraft[]> {
+    const members = await this.parts.references.resolve(round.flatMap(({ data }) => data.member ?? []));
+    const now = this.parts.clock.now();
+    const latest = canonicalInstant(now.add({ minutes: FUTURE_TOLERANCE_MINUTES }));
+    const receivedAt = canonicalInstant(now);
+    return round.map((incoming) => {
+      const { kind, source, naturalId, data, hash } = incoming;
+      const accountId = members.get(data.member ?? '') ?? null;
+      const occurredAt = canonicalInstant(data.occurredAt);
+      const early = compareInstants(occurredAt, latest) > 0;
+      const status = early ? 'refused' : accountId === null ? 'waiting' : 'taken';
+      const reason = { refused: 'occurred-in-the-future', waiting: null, taken: NOT_IN_PROGRAMME }[status];
+      const claim: NewClaim = {
+        kind,
+        source,
+        naturalId,
+        claimId: uuidv7(),
+        hash,
+        status,
+        reason,
+        reference: data.member,
+        accountId,
+        revision: NO_STREAM,
+        purchaseId: null,
+        occurredAt,
+        receivedAt,
+        currency: null,
+        total: null,
+        content: contentOf(data, occurredAt),
+      };
+      return { incoming, claim };
+    });
+  }
+}
+
+/** What is kept: everything but the member, whom the claim names, and attributes, of which the programme declares none. */
+const contentOf = (data: ActivityData, occurredAt: string): string =>
+  JSON.stringify({ ...data, occurredAt, member: undefined, attributes: undefined });
