@@ -7,6 +7,7 @@ import { pointsModule } from './points.module.js';
 import { FirstTables1795000000001 } from './read-models/migrations/0001-first-tables.js';
 import { EveryKind1795000000002 } from './read-models/migrations/0002-every-kind.js';
 import { Times1795000000003 } from './read-models/migrations/0003-times.js';
+import { Returns1795000000004 } from './read-models/migrations/0004-returns.js';
 
 export type { PointsConfig } from './config.js';
 
@@ -21,7 +22,7 @@ export const pointsService: ServiceDefinition<PointsConfig> = {
   migrations: {
     schema: 'points',
     role: 'vafa_points',
-    migrations: [FirstTables1795000000001, EveryKind1795000000002, Times1795000000003],
+    migrations: [FirstTables1795000000001, EveryKind1795000000002, Times1795000000003, Returns1795000000004],
     inherits: [messagingMigrations.role, eventStoreMigrations.role],
   },
   entities: [],

@@ -14,6 +14,7 @@ export class LedgerWorker implements OnApplicationBootstrap, BeforeApplicationSh
     this.reader.onApplied((page) => {
       if (this.outcomes.idle) return;
       for (const { event } of page) {
+        if (event.type !== 'PointsEarned') continue;
         const { transactionId, source, purchaseId: naturalId, memberId, amount, explanation } = event.data;
         const taken = { kind: 'purchase', source, naturalId, status: 'taken', memberId, points: amount } as const;
         this.outcomes.settleExpected(transactionId, { ...taken, transactionId, reason: null, explanation });

@@ -65,8 +65,8 @@ const ROWS = `
            ('purchase', '/pos/2', '000123', gen_random_uuid(), '\\x03', 'anonymous', null, null, -1, '2026-01-12T10:00:00Z', now(), 'EUR', 700, '${CONTENT}');
   insert into points.transactions (transaction_id, account_id, revision, member_id, kind, amount, occurred_at, effective_at, recorded_at, rule_version, source, purchase_id, explanation)
     values ('${AWARD}', '${ALI}', 0, '${ALI}', 'earned', 15, '2026-01-10T10:00:00Z', '2026-01-10T10:00:00Z', now(), 1, '/pos/1', '000123', '${EXPLANATION}');
-  insert into points.lots (lot_id, account_id, amount, remaining, earned_at, available_at, expires_at)
-    values ('${AWARD}', '${ALI}', 15, 15, '2026-01-10T10:00:00Z', '2026-01-10T10:00:00Z', null);
+  insert into points.lots (lot_id, account_id, revision, amount, remaining, earned_at, available_at, expires_at)
+    values ('${AWARD}', '${ALI}', 0, 15, 15, '2026-01-10T10:00:00Z', '2026-01-10T10:00:00Z', null);
   insert into points.accounts (account_id, member_id, revision, available, earned_total, last_effective_at, state_revision, state)
     values ('${ALI}', '${ALI}', 0, 15, 15, '2026-01-10T10:00:00Z', -1, '');`;
 

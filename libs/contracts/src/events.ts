@@ -4,6 +4,8 @@ import {
   activityOutcomeData,
   memberEnrolledData,
   pointsEarnedData,
+  pointsReversedData,
+  pointsWrittenOffData,
   purchaseOutcomeData,
   returnOutcomeData,
 } from './loyalty-schemas.js';
@@ -77,19 +79,25 @@ export const CONTRACTS = {
   'loyalty.return.accepted': {
     topic: 'loyalty.points',
     direction: 'out',
-    summary: 'A return is in the ledger.',
+    summary: 'A return is in the ledger, or recorded with its anonymous purchase.',
     data: returnOutcomeData,
   },
   'loyalty.return.waiting': {
     topic: 'loyalty.points',
     direction: 'out',
-    summary: 'A return waits: for its purchase, or for a person to decide.',
+    summary: 'A return waits for its purchase, or for its member.',
     data: returnOutcomeData,
   },
   'loyalty.return.refused': {
     topic: 'loyalty.points',
     direction: 'out',
     summary: 'A return changed nothing; the reason says why.',
+    data: returnOutcomeData,
+  },
+  'loyalty.return.quarantined': {
+    topic: 'loyalty.points',
+    direction: 'out',
+    summary: 'A person has to decide about a return; the reason says why.',
     data: returnOutcomeData,
   },
   'loyalty.activity.accepted': {
@@ -115,6 +123,18 @@ export const CONTRACTS = {
     direction: 'out',
     summary: 'Points were added to an account.',
     data: pointsEarnedData,
+  },
+  'loyalty.points.reversed': {
+    topic: 'loyalty.points',
+    direction: 'out',
+    summary: 'A return took points back.',
+    data: pointsReversedData,
+  },
+  'loyalty.points.written-off': {
+    topic: 'loyalty.points',
+    direction: 'out',
+    summary: 'A return should have taken points back that were not there; the shop bears them.',
+    data: pointsWrittenOffData,
   },
 } as const satisfies Record<string, Contract>;
 

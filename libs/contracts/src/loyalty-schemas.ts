@@ -1,5 +1,5 @@
 import type { Infer, JsonSchema } from './json-schema.js';
-import { EXTERNAL_ID_LENGTH_MAX, SOURCE_LENGTH_MAX } from './limits.js';
+import { EXTERNAL_ID_LENGTH_MAX, NATURAL_ID_LENGTH_MAX, SOURCE_LENGTH_MAX } from './limits.js';
 import { CARD_PATTERN, instant, naturalId, SAFE_INTEGER_MAX, text, uuid, uuidOrNull } from './schema-parts.js';
 
 // Public events grow by additive change: these schemas admit members that they do not name, and so must every consumer.
@@ -63,7 +63,7 @@ export const purchaseOutcomeData = {
   },
 } as const satisfies JsonSchema;
 
-/** `data` of `loyalty.return.accepted`, `.waiting` and `.refused`. */
+/** `data` of `loyalty.return.accepted`, `.waiting`, `.refused` and `.quarantined`. */
 export const returnOutcomeData = {
   type: 'object',
   title: 'Outcome of a return',
@@ -72,7 +72,7 @@ export const returnOutcomeData = {
   properties: {
     returnId: naturalId('The id of the return within its source.'),
     ...outcomeParts(
-      'accepted: taken; waiting: waiting, also where it is quarantined; refused: conflict or refused.',
+      'accepted: taken, or anonymous like its purchase; waiting: waiting; quarantined: a person has to decide; refused: conflict or refused.',
       'Points that the return moved: negative where it took some back.',
     ),
   },
@@ -111,6 +111,12 @@ export const pointsEarnedData = {
     accountId: uuid('The account that holds them.'),
     transactionId: { type: 'string', minLength: 1, maxLength: 128, description: 'The transaction in the ledger.' },
     amount: { type: 'integer', minimum: 0, maximum: SAFE_INTEGER_MAX, description: 'Points earned.' },
+    debtPaid: {
+      type: 'integer',
+      minimum: 0,
+      maximum: SAFE_INTEGER_MAX,
+      description: 'How many of them paid a debt at once. Absent in events from before there were debts: none.',
+    },
     occurredAt: instant('When the purchase happened.'),
     effectiveAt: instant(
       "When it took effect in the account's own order; never before what the account lived through already.",
@@ -126,9 +132,88 @@ export const pointsEarnedData = {
   },
 } as const satisfies JsonSchema;
 
+const returnedMovement = {
+  memberId: uuid('The member.'),
+  accountId: uuid('The account.'),
+  transactionId: { type: 'string', minLength: 1, maxLength: 128, description: 'The transaction in the ledger.' },
+  occurredAt: instant('When the goods came back.'),
+  effectiveAt: instant(
+    "When it took effect in the account's own order; never before what the account lived through already.",
+  ),
+  source: text(SOURCE_LENGTH_MAX, 'The source of the return.'),
+  returnId: naturalId('The return.'),
+  balance: {
+    type: 'integer',
+    minimum: -SAFE_INTEGER_MAX,
+    maximum: SAFE_INTEGER_MAX,
+    description: "The account's balance right after: available + held − debt.",
+  },
+} as const satisfies Record<string, JsonSchema>;
+
+/** `data` of `loyalty.points.reversed`. */
+export const pointsReversedData = {
+  type: 'object',
+  title: 'Points reversed',
+  description: 'A return took points back.',
+  required: [
+    'memberId',
+    'accountId',
+    'transactionId',
+    'amount',
+    'debt',
+    'occurredAt',
+    'effectiveAt',
+    'source',
+    'returnId',
+    'purchaseId',
+    'balance',
+  ],
+  properties: {
+    ...returnedMovement,
+    amount: { type: 'integer', minimum: 1, maximum: SAFE_INTEGER_MAX, description: 'Points taken back.' },
+    debt: {
+      type: 'integer',
+      minimum: 0,
+      maximum: SAFE_INTEGER_MAX,
+      description: 'How many of them were not there and are owed: the next points earned pay them.',
+    },
+    purchaseId: {
+      type: ['string', 'null'],
+      maxLength: NATURAL_ID_LENGTH_MAX,
+      description: 'The purchase; null where the return went back over several.',
+    },
+  },
+} as const satisfies JsonSchema;
+
+/** `data` of `loyalty.points.written-off`. */
+export const pointsWrittenOffData = {
+  type: 'object',
+  title: 'Points written off',
+  description: 'Points that a return should have taken back and could not: the shop bears them.',
+  required: [
+    'memberId',
+    'accountId',
+    'transactionId',
+    'reversalId',
+    'amount',
+    'occurredAt',
+    'effectiveAt',
+    'source',
+    'returnId',
+    'balance',
+  ],
+  properties: {
+    ...returnedMovement,
+    reversalId: { type: 'string', minLength: 1, maxLength: 128, description: 'The transaction that fell short.' },
+    amount: { type: 'integer', minimum: 1, maximum: SAFE_INTEGER_MAX, description: 'Points written off.' },
+  },
+} as const satisfies JsonSchema;
+
 export type InputStatus = (typeof INPUT_STATUSES)[number];
 export type MemberEnrolledData = Infer<typeof memberEnrolledData>;
 export type PurchaseOutcomeData = Infer<typeof purchaseOutcomeData>;
 export type ReturnOutcomeData = Infer<typeof returnOutcomeData>;
 export type ActivityOutcomeData = Infer<typeof activityOutcomeData>;
 export type PointsEarnedData = Infer<typeof pointsEarnedData>;
+export type PointsReversedData = Infer<typeof pointsReversedData>;
+export type PointsWrittenOffData = Infer<typeof pointsWrittenOffData>;

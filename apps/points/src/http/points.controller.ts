@@ -15,8 +15,7 @@ import {
 } from '@vafa/service';
 import type { FastifyRequest } from 'fastify';
 import { References } from '../application/references.js';
-import type { Explanation } from '../domain/earning.js';
-import { sentencesOf } from '../domain/explain.js';
+import type { MovementExplanation } from '../read-models/movements.js';
 import {
   LedgerQueries,
   PAGE_SIZE_DEFAULT,
@@ -28,8 +27,8 @@ import {
 } from '../read-models/queries.js';
 import { LedgerHistory, type PastState } from '../read-models/history.js';
 import { CLOCK } from '../points.tokens.js';
-import { moneyIn } from './money.js';
 import { POINTS_PROBLEMS } from './problems.js';
+import { sentencesOfMovement } from './sentences.js';
 import { BALANCE, LOTS, MOVEMENT_EXPLANATION, MOVEMENTS } from './schemas.js';
 import { AS_OF, askedTimes, KNOWN_AT, parameterProblem, type Asked, type Times } from './times.js';
 
@@ -114,7 +113,7 @@ export class PointsController {
     @Query('knownAt') knownAt: unknown,
     @CurrentPrincipal() principal: Principal,
     @Req() request: FastifyRequest,
-  ): Promise<{ transaction: Movement; sentences: string[]; explanation: Explanation } & Times> {
+  ): Promise<{ transaction: Movement; sentences: string[]; explanation: MovementExplanation } & Times> {
     const asked = askedTimes(asOf, knownAt, this.clock);
     const memberId = await this.member(ref, principal);
     const past = await this.past(memberId, asked);
@@ -123,8 +122,7 @@ export class PointsController {
       throw new ProblemException(POINTS_PROBLEMS['unknown-transaction']);
     const { movement, explanation } = found;
     const { revision: _revision, ...transaction } = movement;
-    const language = preferredLanguage(request.headers['accept-language']);
-    const sentences = sentencesOf(explanation, language, moneyIn(language, explanation.currency));
+    const sentences = sentencesOfMovement(explanation, preferredLanguage(request.headers['accept-language']));
     return { transaction, sentences, explanation, ...asked.times };
   }
 

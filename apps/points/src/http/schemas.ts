@@ -27,7 +27,8 @@ const bodyOf = (type: InboundEventType): { event: Schema; body: Schema } => {
 export const { event: PURCHASE_EVENT, body: PURCHASE_BODY } = bodyOf('commerce.purchase.completed');
 export const { event: ACTIVITY_EVENT, body: ACTIVITY_BODY } = bodyOf('commerce.activity.performed');
 
-const component = object('Component', 'A part of an award.', {
+/** Which rule gave a part of an award, and how. */
+const RULE = {
   rule: { type: 'string', description: 'The rule that gave it.' },
   version: { type: 'integer', description: "The rule's version." },
   rate: {
@@ -38,9 +39,13 @@ const component = object('Component', 'A part of an award.', {
     minItems: 2,
     maxItems: 2,
   },
+  rounding: { type: 'string', enum: ['floor'] },
+};
+
+const component = object('Component', 'A part of an award.', {
+  ...RULE,
   base: { type: 'integer', description: 'The money it was worked out on, in minor units.' },
   points: points('What it gave.'),
-  rounding: { type: 'string', enum: ['floor'] },
   lines: list('The lines that counted.', { type: 'string' }),
 });
 
@@ -64,6 +69,36 @@ export const EXPLANATION = object('Explanation', 'Why these points.', {
   currency: { type: 'string', description: 'ISO 4217.' },
   components: list('What earned.', component),
   declined: list('What did not.', declined),
+});
+
+const reversal = object('Reversal', 'What a return takes of one award.', {
+  awardId: { type: 'string', description: "The award's transaction." },
+  source: { type: 'string', description: 'Who sent the purchase.' },
+  purchaseId: { type: 'string', description: 'The purchase.' },
+  programme: { type: 'integer', description: 'The version of the programme that made the award.' },
+  components: list(
+    'Part by part of the award.',
+    object('ReversedComponent', 'What a return takes of a part of an award.', {
+      ...RULE,
+      keptBefore: { type: 'integer', description: 'The money kept of its lines before this return, in minor units.' },
+      keptAfter: { type: 'integer', description: 'The same after it.' },
+      points: points('What it takes.'),
+    }),
+  ),
+});
+
+const REVERSAL_EXPLANATION = object('ReversalExplanation', 'Why a return took these points.', {
+  currency: { type: 'string', description: 'ISO 4217.' },
+  reversals: list('Purchase by purchase.', reversal),
+  fromLots: points('Taken out of lots.'),
+  debt: points('Owed instead.'),
+  writtenOff: points('Neither there nor to be owed: the shop bears them.'),
+  uncovered: { type: 'integer', description: 'Money given back that no purchase was found for, in minor units.' },
+});
+
+const WRITE_OFF_EXPLANATION = object('WriteOffExplanation', 'What a return should have taken and could not.', {
+  reversalId: { type: 'string', description: 'The transaction that fell short.' },
+  writtenOff: points('What the shop bears.'),
 });
 
 export const OUTCOME = object('Outcome', 'What became of a purchase.', {
@@ -133,14 +168,19 @@ export const BALANCE = object('Balance', 'Points of a member.', {
 
 const MOVEMENT = object('Transaction', 'A movement of points.', {
   transactionId: { type: 'string' },
-  kind: { type: 'string', enum: ['earned'] },
-  amount: points('Positive adds to the balance.'),
+  kind: { type: 'string', enum: ['earned', 'reversed', 'written-off'] },
+  amount: points('What the balance moves by: positive adds to it.'),
+  writtenOff: points('What a return should have taken and could not: it moves no balance.'),
   occurredAt: instant('When it happened, as the source said.'),
   effectiveAt: instant('When it counts for the account.'),
   recordedAt: instant('When the ledger took it.'),
-  ruleVersion: { type: 'integer', description: 'The version of the programme that decided.' },
-  source: textOrNull('Who sent the purchase.'),
-  purchaseId: textOrNull('The purchase.'),
+  ruleVersion: {
+    type: ['integer', 'null'],
+    description: 'The version of the programme that decided; null where no single one did.',
+  },
+  source: textOrNull('Who sent the purchase or the return.'),
+  purchaseId: textOrNull('The purchase; null where a return went back over several.'),
+  returnId: textOrNull('The return.'),
 });
 
 const LOT = object('Lot', 'Points of one origin.', {
@@ -165,6 +205,6 @@ export const LOTS = page('LotPage', LOT, 'Lots with points left, in the order in
 export const MOVEMENT_EXPLANATION = object('TransactionExplanation', 'Why a movement has the points it has.', {
   transaction: MOVEMENT,
   sentences: list('The explanation in the language asked for.', { type: 'string' }),
-  explanation: EXPLANATION,
+  explanation: { oneOf: [EXPLANATION, REVERSAL_EXPLANATION, WRITE_OFF_EXPLANATION] },
   ...TIMES,
 });

@@ -2,18 +2,19 @@ import { outgoingEvent, type OutgoingEvent } from '@vafa/contracts';
 import { assertNever } from '@vafa/event-sourcing';
 import { enqueueEvents, type MessageBus } from '@vafa/messaging';
 import type { UnitOfWork } from '@vafa/persistence';
-import type { ClaimKind } from '../application/claims.js';
 import type { Outcome } from '../application/outcomes.js';
-import type { PointsEvent } from '../events/points-event.js';
+import { sumOfDraws } from '../domain/lots.js';
+import type { PointsEarned, PointsEvent, PointsReversed, PointsWrittenOff } from '../events/points-event.js';
 
 const SOURCE = '/vafa/points';
 
-/** An award as listeners learn it. `balance` is the account's right after it. */
-export type PublicAward = {
+/** A movement as listeners learn it. `id` names it, `balance` is the account's right after it. */
+export type PublicMovement = {
+  readonly id: string;
   readonly accountId: string;
   readonly recordedAt: string;
   readonly balance: number;
-  readonly data: PointsEvent['data'];
+  readonly event: PointsEvent;
 };
 
 /** What became of an input that did not reach the ledger, told under `key`. `id` names it: a repeat is told under the same. */
@@ -42,13 +43,16 @@ const outcomeEvent = (
   { kind, naturalId, explanation: _explanation, ...outcome }: Outcome,
   { id, ...told }: Omit<PublicOutcome, 'outcome'>,
 ): OutgoingEvent => {
-  const verb = verbOf(kind, outcome.status);
+  const verb = verbOf(outcome.status);
   const parts = { ...told, id: `${id}:loyalty.${kind}.${verb}`, source: SOURCE };
   switch (kind) {
     case 'purchase':
       return outgoingEvent({ ...parts, type: `loyalty.purchase.${verb}`, data: { purchaseId: naturalId, ...outcome } });
-    case 'return':
-      return outgoingEvent({ ...parts, type: `loyalty.return.${verb}`, data: { returnId: naturalId, ...outcome } });
+    case 'return': {
+      // What a person decides on may still be taken: it is not refused, and waits for nothing that its sender could send.
+      const type = `loyalty.return.${outcome.status === 'quarantined' ? 'quarantined' : verb}` as const;
+      return outgoingEvent({ ...parts, type, id: `${id}:${type}`, data: { returnId: naturalId, ...outcome } });
+    }
     case 'activity':
       return outgoingEvent({ ...parts, type: `loyalty.activity.${verb}`, data: { activityId: naturalId, ...outcome } });
     default:
@@ -56,35 +60,90 @@ const outcomeEvent = (
   }
 };
 
-/** Tells of a page of the ledger: the purchase is accepted, and points were earned where there were any. */
-export const publishAwards = (bus: MessageBus, work: UnitOfWork, awards: readonly PublicAward[]): Promise<void> =>
-  enqueueEvents(work, bus, awards.flatMap(eventsOf));
+/** Tells of a page of the ledger: what was accepted, and what moved where anything did. */
+export const publishMovements = (
+  bus: MessageBus,
+  work: UnitOfWork,
+  movements: readonly PublicMovement[],
+): Promise<void> => enqueueEvents(work, bus, movements.flatMap(eventsOf));
 
-const eventsOf = ({ accountId, recordedAt: time, balance, data }: PublicAward): OutgoingEvent[] => {
-  const { transactionId, memberId, source, purchaseId, amount, occurredAt, effectiveAt } = data;
+const eventsOf = (movement: PublicMovement): OutgoingEvent[] => {
+  const { event } = movement;
+  switch (event.type) {
+    case 'PointsEarned':
+      return earnedEvents(movement, event);
+    case 'PointsReversed':
+      return reversedEvents(movement, event);
+    case 'PointsWrittenOff':
+      return [writtenOffEvent(movement, event)];
+    default:
+      return assertNever(event);
+  }
+};
+
+const earnedEvents = ({ accountId, recordedAt, balance }: PublicMovement, { data }: PointsEarned): OutgoingEvent[] => {
+  const { transactionId, memberId, source, purchaseId, amount, draws, occurredAt, effectiveAt } = data;
+  const envelope = { source: SOURCE, key: memberId, time: recordedAt };
   const accepted = outgoingEvent({
     type: 'loyalty.purchase.accepted',
     id: `${transactionId}:loyalty.purchase.accepted`,
-    source: SOURCE,
-    key: memberId,
-    time,
+    ...envelope,
     data: { source, purchaseId, status: 'taken', memberId, points: amount, transactionId, reason: null },
   });
   if (amount === 0) return [accepted];
+  const debtPaid = sumOfDraws(draws);
+  const times = { occurredAt, effectiveAt };
   const earned = outgoingEvent({
     type: 'loyalty.points.earned',
     id: `${transactionId}:loyalty.points.earned`,
-    source: SOURCE,
-    key: memberId,
-    time,
-    data: { memberId, accountId, transactionId, amount, occurredAt, effectiveAt, source, purchaseId, balance },
+    ...envelope,
+    data: { memberId, accountId, transactionId, amount, debtPaid, ...times, source, purchaseId, balance },
   });
   return [accepted, earned];
 };
 
-const verbOf = (kind: ClaimKind, status: Outcome['status']): 'accepted' | 'waiting' | 'refused' => {
+const reversedEvents = (
+  { accountId, recordedAt, balance }: PublicMovement,
+  { data }: PointsReversed,
+): OutgoingEvent[] => {
+  const { transactionId, memberId, source, returnId, amount, debt, reversals, occurredAt, effectiveAt } = data;
+  const envelope = { source: SOURCE, key: memberId, time: recordedAt };
+  const purchaseId = reversals.length === 1 ? (reversals[0]?.purchaseId ?? null) : null;
+  const points = 0 - amount;
+  const accepted = outgoingEvent({
+    type: 'loyalty.return.accepted',
+    id: `${transactionId}:loyalty.return.accepted`,
+    ...envelope,
+    data: { source, returnId, status: 'taken', memberId, points, transactionId, reason: null },
+  });
+  if (amount === 0) return [accepted];
+  const times = { occurredAt, effectiveAt };
+  const reversed = outgoingEvent({
+    type: 'loyalty.points.reversed',
+    id: `${transactionId}:loyalty.points.reversed`,
+    ...envelope,
+    data: { memberId, accountId, transactionId, amount, debt, ...times, source, returnId, purchaseId, balance },
+  });
+  return [accepted, reversed];
+};
+
+const writtenOffEvent = (
+  { id, accountId, recordedAt, balance }: PublicMovement,
+  { data }: PointsWrittenOff,
+): OutgoingEvent => {
+  const { reversalId, memberId, source, returnId, amount, occurredAt, effectiveAt } = data;
+  const times = { occurredAt, effectiveAt };
+  return outgoingEvent({
+    type: 'loyalty.points.written-off',
+    id: `${id}:loyalty.points.written-off`,
+    source: SOURCE,
+    key: memberId,
+    time: recordedAt,
+    data: { memberId, accountId, transactionId: id, reversalId, amount, ...times, source, returnId, balance },
+  });
+};
+
+const verbOf = (status: Outcome['status']): 'accepted' | 'waiting' | 'refused' => {
   if (status === 'waiting') return 'waiting';
-  // A return that a person decides on may still be taken: whoever sent it has nothing to do but to wait.
-  if (status === 'quarantined') return kind === 'return' ? 'waiting' : 'refused';
   return status === 'taken' || status === 'anonymous' ? 'accepted' : 'refused';
 };

@@ -1,6 +1,7 @@
 import type { DecodedEvent, EventCodec, EventStore, Revision, StreamState } from '@vafa/event-sourcing';
 import type { Querier, UnitOfWork } from '@vafa/persistence';
-import { accountOf, pointsAccount, streamOf, type Lot, type PointsAccount } from '../domain/account.js';
+import { accountOf, pointsAccount, streamOf, type PointsAccount } from '../domain/account.js';
+import type { Lot } from '../domain/lots.js';
 import type { PointsEvent } from '../events/points-event.js';
 
 /** An account as the read models hold it after a page. */
@@ -72,12 +73,12 @@ export class AccountSnapshots {
 /** Writes accounts in one statement; a snapshot that is not due stays as it is. */
 export const writeAccounts = async (rows: readonly AccountRow[], work: UnitOfWork): Promise<void> => {
   await work.query(
-    `insert into points.accounts as account (account_id, member_id, revision, available, earned_total, last_effective_at, state_revision, state)
-     select account_id, member_id, revision, available, earned_total, last_effective_at, case when state is null then -1 else revision end, coalesce(state, '')
-     from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::text[])
-       as page(account_id, member_id, revision, available, earned_total, last_effective_at, state)
-     on conflict (account_id) do update set revision = excluded.revision, available = excluded.available, earned_total = excluded.earned_total,
-       last_effective_at = excluded.last_effective_at,
+    `insert into points.accounts as account (account_id, member_id, revision, available, debt, earned_total, reversed_total, last_effective_at, state_revision, state)
+     select account_id, member_id, revision, available, debt, earned_total, reversed_total, last_effective_at, case when state is null then -1 else revision end, coalesce(state, '')
+     from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::timestamptz[], $9::text[])
+       as page(account_id, member_id, revision, available, debt, earned_total, reversed_total, last_effective_at, state)
+     on conflict (account_id) do update set revision = excluded.revision, available = excluded.available, debt = excluded.debt,
+       earned_total = excluded.earned_total, reversed_total = excluded.reversed_total, last_effective_at = excluded.last_effective_at,
        state_revision = case when excluded.state = '' then account.state_revision else excluded.state_revision end,
        state = case when excluded.state = '' then account.state else excluded.state end`,
     [
@@ -85,7 +86,9 @@ export const writeAccounts = async (rows: readonly AccountRow[], work: UnitOfWor
       rows.map((row) => row.memberId),
       rows.map((row) => row.revision),
       rows.map((row) => row.account.available),
+      rows.map((row) => row.account.debt),
       rows.map((row) => row.account.earnedTotal),
+      rows.map((row) => row.account.reversedTotal),
       rows.map((row) => row.account.lastEffectiveAt),
       rows.map((row) => (row.snapshot ? textOf(row.account) : null)),
     ],
@@ -99,6 +102,9 @@ type SnapshotText = {
   readonly at: string | null;
   readonly available: number;
   readonly earned: number;
+  /** Left out where there is none, as in snapshots from before there were returns. */
+  readonly debt?: number;
+  readonly reversed?: number;
   readonly lots: readonly (readonly [
     lotId: string,
     remaining: number,
@@ -109,17 +115,27 @@ type SnapshotText = {
 
 const textOf = (state: PointsAccount): string => {
   const lots = state.lots.map((lot) => [lot.lotId, lot.remaining, lot.availableAt, lot.expiresAt] as const);
-  const text: SnapshotText = { at: state.lastEffectiveAt, available: state.available, earned: state.earnedTotal, lots };
+  const { lastEffectiveAt: at, available, earnedTotal: earned, debt, reversedTotal: reversed } = state;
+  const text: SnapshotText = {
+    at,
+    available,
+    earned,
+    ...(debt === 0 ? {} : { debt }),
+    ...(reversed === 0 ? {} : { reversed }),
+    lots,
+  };
   return JSON.stringify(text);
 };
 
 const accountOfRow = (row: SnapshotRow): PointsAccount => {
-  const { at, available, earned, lots } = JSON.parse(row.state) as SnapshotText;
+  const { at, available, earned, debt = 0, reversed = 0, lots } = JSON.parse(row.state) as SnapshotText;
   return {
     accountId: row.account_id,
     lastEffectiveAt: at,
     available,
+    debt,
     earnedTotal: earned,
+    reversedTotal: reversed,
     lots: lots.map(([lotId, remaining, availableAt, expiresAt]): Lot => ({ lotId, remaining, availableAt, expiresAt })),
   };
 };

@@ -83,6 +83,9 @@ export class LedgerHistory {
 const NOTHING_YET = -1;
 
 /** What was left of the lots of account $1 after revision $2, without those that had lapsed by $3. */
-const LOTS_THEN = `lots_then as materialized (
-  select lot_id, amount, amount as remaining, earned_at, available_at, expires_at
-  from points.lots where account_id = $1 and revision <= $2 and (expires_at is null or expires_at > $3))`;
+const LOTS_THEN = `drawn_then as (
+  select lot_id, sum(amount) as amount from points.lot_draws where account_id = $1 and revision <= $2 group by lot_id
+), lots_then as materialized (
+  select lot_id, lot.amount, lot.amount - coalesce(drawn.amount, 0) as remaining, earned_at, available_at, expires_at
+  from points.lots lot left join drawn_then drawn using (lot_id)
+  where account_id = $1 and revision <= $2 and (expires_at is null or expires_at > $3) and lot.amount > coalesce(drawn.amount, 0))`;

@@ -1,6 +1,6 @@
 import type { Database } from '@vafa/persistence';
-import type { Explanation } from '../domain/earning.js';
 import { canonical, utc } from './instants.js';
+import type { MovementExplanation, MovementKind } from './movements.js';
 
 export const PAGE_SIZE_MAX = 500;
 export const PAGE_SIZE_DEFAULT = 50;
@@ -16,14 +16,18 @@ export type Balance = {
 
 export type Movement = {
   readonly transactionId: string;
-  readonly kind: string;
+  readonly kind: MovementKind;
+  /** What the balance moves by. */
   readonly amount: number;
+  /** What the shop bears of a return; it moves no balance. */
+  readonly writtenOff: number;
   readonly occurredAt: string;
   readonly effectiveAt: string;
   readonly recordedAt: string;
-  readonly ruleVersion: number;
+  readonly ruleVersion: number | null;
   readonly source: string | null;
   readonly purchaseId: string | null;
+  readonly returnId: string | null;
 };
 
 /** A movement with the place it has in its account: the cursor of a list. */
@@ -76,13 +80,13 @@ export class LedgerQueries {
   async movement(
     accountId: string,
     transactionId: string,
-  ): Promise<{ movement: MovementRow; explanation: Explanation } | undefined> {
+  ): Promise<{ movement: MovementRow; explanation: MovementExplanation } | undefined> {
     const [row] = await this.database.query<MovementColumns & { explanation: string }>(
       `select ${MOVEMENT_COLUMNS}, explanation from points.transactions where transaction_id = $1 and account_id = $2`,
       [transactionId, accountId],
     );
     if (row === undefined) return undefined;
-    return { movement: movementOf(row), explanation: JSON.parse(row.explanation) as Explanation };
+    return { movement: movementOf(row), explanation: JSON.parse(row.explanation) as MovementExplanation };
   }
 
   /** Points that lapse, by the moment at which they do: the soonest `EXPIRING_MAX`. */
@@ -113,14 +117,16 @@ const REVISION_MAX = 2_147_483_647;
 
 type MovementColumns = {
   transaction_id: string;
-  kind: string;
+  kind: MovementKind;
   amount: string;
+  written_off: string;
   occurred_at: string;
   effective_at: string;
   recorded_at: string;
-  rule_version: number;
+  rule_version: number | null;
   source: string | null;
   purchase_id: string | null;
+  return_id: string | null;
   revision: number;
 };
 
@@ -145,18 +151,20 @@ export const lotOf = (row: LotColumns): LotRow => ({
   expiresAt: row.expires_at === null ? null : canonical(row.expires_at),
 });
 
-const MOVEMENT_COLUMNS = `transaction_id, kind, amount, ${utc('occurred_at')}, ${utc('effective_at')}, ${utc('recorded_at')},
-  rule_version, source, purchase_id, revision`;
+const MOVEMENT_COLUMNS = `transaction_id, kind, amount, written_off, ${utc('occurred_at')}, ${utc('effective_at')}, ${utc('recorded_at')},
+  rule_version, source, purchase_id, return_id, revision`;
 
 const movementOf = (row: MovementColumns): MovementRow => ({
   transactionId: row.transaction_id,
   kind: row.kind,
   amount: Number(row.amount),
+  writtenOff: Number(row.written_off),
   occurredAt: canonical(row.occurred_at),
   effectiveAt: canonical(row.effective_at),
   recordedAt: canonical(row.recorded_at),
   ruleVersion: row.rule_version,
   source: row.source,
   purchaseId: row.purchase_id,
+  returnId: row.return_id,
   revision: row.revision,
 });
