@@ -8,6 +8,7 @@ import { FirstTables1795000000001 } from './read-models/migrations/0001-first-ta
 import { EveryKind1795000000002 } from './read-models/migrations/0002-every-kind.js';
 import { Times1795000000003 } from './read-models/migrations/0003-times.js';
 import { Returns1795000000004 } from './read-models/migrations/0004-returns.js';
+import { Rebuilds1795000000005 } from './read-models/migrations/0005-rebuilds.js';
 
 export type { PointsConfig } from './config.js';
 
@@ -15,14 +16,24 @@ export type { PointsConfig } from './config.js';
 export const pointsService: ServiceDefinition<PointsConfig> = {
   name: 'points',
   description: 'The points ledger: purchases in, points out, and an explanation of every one of them.',
-  paths: [/^\/v1\/(?:purchases|activities)(?:\/|$)/, /^\/v1\/members\/[^/]+\/points(?:\/|$)/],
+  paths: [
+    /^\/v1\/(?:purchases|activities)(?:\/|$)/,
+    /^\/v1\/members\/[^/]+\/points(?:\/|$)/,
+    /^\/v1\/read-models\/points(?:\/|$)/,
+  ],
   module: pointsModule,
   topics: [TOPICS['commerce.purchases'].name, TOPICS['commerce.activities'].name, TOPICS['loyalty.members'].name],
   group: 'points',
   migrations: {
     schema: 'points',
     role: 'vafa_points',
-    migrations: [FirstTables1795000000001, EveryKind1795000000002, Times1795000000003, Returns1795000000004],
+    migrations: [
+      FirstTables1795000000001,
+      EveryKind1795000000002,
+      Times1795000000003,
+      Returns1795000000004,
+      Rebuilds1795000000005,
+    ],
     inherits: [messagingMigrations.role, eventStoreMigrations.role],
   },
   entities: [],

@@ -1,14 +1,49 @@
 import type { BeforeApplicationShutdown, OnApplicationBootstrap, OnApplicationShutdown } from '@nestjs/common';
-import type { LogReader } from '@vafa/event-sourcing';
+import type { LogReader, ReaderWatch, Rebuild, RebuildProgress } from '@vafa/event-sourcing';
 import type { Outcomes } from './application/outcomes.js';
 import type { PointsEvent } from './events/points-event.js';
 
+/** How far the read models are, and their last rebuild. */
+export type ReadModelReport = {
+  readonly name: string;
+  /** Events of the ledger that are in them. */
+  readonly events: number;
+  readonly eventsBehind: number;
+  readonly lastEventAgeSeconds: number;
+  readonly rebuild: RebuildProgress;
+};
+
+type Parts = {
+  readonly reader: LogReader<PointsEvent>;
+  readonly rebuild: Rebuild<PointsEvent>;
+  readonly watch: ReaderWatch;
+  readonly outcomes: Outcomes;
+};
+
 /** Runs the reader for as long as the service runs, and answers those who wait for what it has just made visible. */
 export class LedgerWorker implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown {
-  constructor(
-    readonly reader: LogReader<PointsEvent>,
-    private readonly outcomes: Outcomes,
-  ) {}
+  readonly reader: LogReader<PointsEvent>;
+  private readonly outcomes: Outcomes;
+
+  constructor(private readonly parts: Parts) {
+    this.reader = parts.reader;
+    this.outcomes = parts.outcomes;
+  }
+
+  /** How far everything is now. */
+  async report(): Promise<ReadModelReport> {
+    const [{ generation: _generation, ...lag }, rebuild] = await Promise.all([
+      this.parts.watch.look(),
+      this.parts.rebuild.progress(),
+    ]);
+    return { name: 'points', ...lag, rebuild };
+  }
+
+  /** Begins a rebuild unless one is under way. */
+  async startRebuild(): Promise<ReadModelReport> {
+    await this.parts.rebuild.start();
+    return this.report();
+  }
 
   onApplicationBootstrap(): void {
     this.reader.onApplied((page) => {
@@ -21,6 +56,7 @@ export class LedgerWorker implements OnApplicationBootstrap, BeforeApplicationSh
       }
     });
     this.reader.start();
+    this.parts.watch.start();
   }
 
   /** Requests have ended by now: whoever still waits does so for nothing. */
@@ -30,6 +66,6 @@ export class LedgerWorker implements OnApplicationBootstrap, BeforeApplicationSh
 
   /** After the consumers: what they wrote last is read as far as it goes; the rest is read at the next start. */
   async onApplicationShutdown(): Promise<void> {
-    await this.reader.close();
+    await Promise.all([this.parts.rebuild.close(), this.parts.watch.close(), this.reader.close()]);
   }
 }

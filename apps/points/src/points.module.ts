@@ -1,5 +1,5 @@
 import { Module, type DynamicModule } from '@nestjs/common';
-import { DeciderRunner, LogReader, StateCache } from '@vafa/event-sourcing';
+import { DeciderRunner, StateCache } from '@vafa/event-sourcing';
 import type { ServiceContext } from '@vafa/service';
 import { ActivityIntake } from './application/activities.js';
 import { Claiming } from './application/claiming.js';
@@ -10,20 +10,20 @@ import { Outcomes } from './application/outcomes.js';
 import { References } from './application/references.js';
 import { Register } from './application/register.js';
 import type { PointsConfig } from './config.js';
-import { ACCOUNT_STREAMS, pointsAccount, type PointsAccount } from './domain/account.js';
+import { pointsAccount, type PointsAccount } from './domain/account.js';
 import { FIRST_PROGRAMME } from './domain/programme.js';
-import type { PointsEvent } from './events/points-event.js';
 import { pointsCodec } from './events/points-forms.js';
 import { ActivitiesController } from './http/activities.controller.js';
 import { PointsController } from './http/points.controller.js';
 import { PurchasesController } from './http/purchases.controller.js';
+import { ReadModelsController } from './http/read-models.controller.js';
 import { ActivitiesHandler } from './messaging/activities.handler.js';
 import { MembersHandler } from './messaging/members.handler.js';
 import { PurchasesHandler } from './messaging/purchases.handler.js';
+import { ledgerReaders } from './ledger-readers.js';
 import { LedgerWorker } from './ledger-worker.js';
 import { CLOCK, PROGRAMME } from './points.tokens.js';
 import { AccountSnapshots } from './read-models/accounts.js';
-import { LedgerProjection } from './read-models/ledger.projection.js';
 import { LedgerHistory } from './read-models/history.js';
 import { LedgerQueries } from './read-models/queries.js';
 
@@ -58,10 +58,11 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
     clock,
     programme,
   });
-  const reader = ledgerReader(context, new LedgerProjection(bus, snapshots));
+  const worker = new LedgerWorker({ ...ledgerReaders({ context, snapshots, states }), outcomes });
   return {
     module: PointsModule,
     controllers: [
+      ReadModelsController,
       PointsController,
       PurchasesController,
       ActivitiesController,
@@ -77,38 +78,9 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
       { provide: References, useValue: references },
       { provide: LedgerQueries, useValue: new LedgerQueries(database) },
       { provide: LedgerHistory, useValue: new LedgerHistory(database) },
-      { provide: LedgerWorker, useValue: new LedgerWorker(reader, outcomes) },
+      { provide: LedgerWorker, useValue: worker },
       { provide: CLOCK, useValue: clock },
       { provide: PROGRAMME, useValue: programme },
     ],
   };
-};
-
-/** The reader of the ledger, with its metrics and its part in the health of the service. */
-const ledgerReader = (context: ServiceContext<PointsConfig>, ledger: LedgerProjection): LogReader<PointsEvent> => {
-  const { database, eventStore, logger, metrics, health } = context;
-  const pages = metrics.histogram({ name: 'vafa_reader_page_seconds', help: 'Time from a page read to its commit' });
-  const lag = metrics.gauge({ name: 'vafa_reader_lag_seconds', help: 'Age of the last event applied, when it was' });
-  const events = metrics.counter({ name: 'vafa_reader_events_total', help: 'Events folded into the read models' });
-  const reader = new LogReader<PointsEvent>({
-    name: 'points',
-    store: eventStore,
-    prefix: ACCOUNT_STREAMS,
-    codec: pointsCodec,
-    database,
-    checkpoints: 'points.checkpoints',
-    projections: [ledger],
-    onPage: (page) => {
-      pages.observe(page.seconds);
-      lag.set(page.lagSeconds);
-      events.inc(page.events);
-    },
-    onError: (error) => logger.warn({ err: error }, 'the reader goes on after a break'),
-    onStopped: (error) => logger.error({ err: error }, 'the reader has stopped for good'),
-  });
-  health.add('reader', () => {
-    if (reader.failure !== undefined) throw reader.failure;
-    return Promise.resolve();
-  });
-  return reader;
 };

@@ -20,6 +20,13 @@ export const createCheckpointTable = (table: string): string => `
     updated_at timestamptz not null default clock_timestamp()
   )`;
 
+/**
+ * Adds what a rebuild needs to a table of `createCheckpointTable`: `generation` counts how often other tables took the place of the
+ * read models, so that a reader learns that what it keeps in memory of them holds no longer.
+ */
+export const addCheckpointGeneration = (table: string): string =>
+  `alter table ${quoteName(table)} add column generation integer not null default 0`;
+
 /** How far one reader has come; written in the same transaction as what it has read. */
 export class Checkpoint {
   constructor(
@@ -37,20 +44,21 @@ export class Checkpoint {
     return rows[0]?.position ?? null;
   }
 
-  /** Moves from one position to the next, and holds the row until the transaction ends. @throws CheckpointMovedError where it is not at `from`. */
+  /** Moves from one position to the next, holds the row until the transaction ends, and answers with the generation of the tables. @throws CheckpointMovedError where it is not at `from`. */
   async move(
     work: UnitOfWork,
     from: Position | null,
     to: Position,
     applied: { readonly events: number; readonly asOf: string | undefined },
-  ): Promise<void> {
-    const moved = await work.query(
+  ): Promise<number> {
+    const [moved] = await work.query<{ generation: number }>(
       `update ${quoteName(this.table)}
        set position = $3, events = events + $4, as_of = coalesce($5, as_of), updated_at = clock_timestamp()
-       where name = $1 and position is not distinct from $2 returning 1`,
+       where name = $1 and position is not distinct from $2 returning generation`,
       [this.name, from, to, applied.events, applied.asOf ?? null],
     );
-    if (moved.length === 0)
+    if (moved === undefined)
       throw new CheckpointMovedError(`the checkpoint ${this.name} is no longer at ${from ?? 'the beginning'}`);
+    return moved.generation;
   }
 }

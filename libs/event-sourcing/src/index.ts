@@ -23,9 +23,17 @@ export {
 } from './log-reader.js';
 export { LruMap } from './lru-map.js';
 export { MemoryEventStore, MemoryLog } from './memory/memory-event-store.js';
-export { CheckpointMovedError, createCheckpointTable } from './checkpoint.js';
+export { addCheckpointGeneration, CheckpointMovedError, createCheckpointTable } from './checkpoint.js';
+export {
+  createRebuildTable,
+  Rebuild,
+  type RebuildOptions,
+  type RebuildProgress,
+  type RebuildState,
+} from './rebuild.js';
 export { eventStoreMigrations } from './postgres/migrations.js';
 export type { AppendGroup } from './postgres/group-writer.js';
 export { PostgresEventStore, type PostgresEventStoreOptions } from './postgres/postgres-event-store.js';
+export { ReaderWatch, type ReaderLag, type ReaderWatchOptions } from './reader-watch.js';
 export { StateCache, type StreamState } from './state-cache.js';
 export type { CommandOutcome, CommittedEvent, StreamCommand } from './stream-work.js';

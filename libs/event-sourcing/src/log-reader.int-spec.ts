@@ -11,7 +11,7 @@ import { NO_STREAM } from './event-store.js';
 import type { NewEvent } from './event-store.js';
 import { LogReader } from './log-reader.js';
 import type { LogReaderOptions } from './log-reader.js';
-import { Checkpoint, CheckpointMovedError, createCheckpointTable } from './checkpoint.js';
+import { addCheckpointGeneration, Checkpoint, CheckpointMovedError, createCheckpointTable } from './checkpoint.js';
 import { eventStoreMigrations } from './postgres/migrations.js';
 import { PostgresEventStore } from './postgres/postgres-event-store.js';
 
@@ -21,6 +21,7 @@ const codec = new EventCodec<Counted>({ Counted: { version: 1 } });
 class Tables1700000000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(createCheckpointTable('tally.checkpoints'));
+    await runner.query(addCheckpointGeneration('tally.checkpoints'));
     await runner.query(
       'create table tally.applied (reader text, event_id uuid, amount bigint, primary key (reader, event_id))',
     );

@@ -10,6 +10,11 @@ export type Projection<E extends DomainEvent> = {
   readonly name: string;
   /** Writes what the page changes, in bulk, within the transaction that moves the checkpoint. Never refuses a fact. */
   apply(page: readonly DecodedEvent<E>[], work: UnitOfWork): Promise<void>;
+  /**
+   * Lets go of what it keeps in memory of its tables. Called before the first page of each tenure, since another process may have written in
+   * between, and once a rebuild has put other tables in their place.
+   */
+  forget?(): void;
 };
 
 export type PageApplied = {
@@ -79,6 +84,8 @@ export class LogReader<E extends DomainEvent> {
   private running: Promise<void> | undefined;
   private current: LogReaderState = 'idle';
   private at: Position | null = null;
+  /** Of the tables that the projections have in memory; none before the first page of a tenure. */
+  private generation: number | undefined;
   private stoppedBy: UnknownEventError | undefined;
 
   constructor(private readonly options: LogReaderOptions<E>) {
@@ -161,6 +168,7 @@ export class LogReader<E extends DomainEvent> {
     const ended = new AbortController();
     const signal = AbortSignal.any([held, ended.signal]);
     this.at = await this.checkpoint.read(this.options.database);
+    this.generation = undefined;
     this.current = 'reading';
     const { prefix, store } = this.options;
     const pages = store.subscribe({ prefix, after: this.at, pageSize: this.pageSize, signal })[Symbol.asyncIterator]();
@@ -214,7 +222,9 @@ export class LogReader<E extends DomainEvent> {
     await database.transaction(async (work) => {
       const asOf = events.at(-1)?.recordedAt;
       // First, so that a second leader waits for this row and then finds it moved, before it has written anything.
-      await this.checkpoint.move(work, from, position, { events: events.length, asOf });
+      const generation = await this.checkpoint.move(work, from, position, { events: events.length, asOf });
+      if (generation !== this.generation) for (const projection of projections) projection.forget?.();
+      this.generation = generation;
       if (events.length === 0) return;
       for (const projection of projections) await projection.apply(events, work);
     });

@@ -14,3 +14,13 @@ export {
 export { freePort } from './embedded/free-port.js';
 export { fileProblem, StartupError } from './embedded/startup-error.js';
 export { acquireSessionLock, type SessionLock } from './session-lock.js';
+export {
+  createTwins,
+  dropTwins,
+  finishTwins,
+  olderReaders,
+  SwapBusyError,
+  swapTwins,
+  type Twins,
+  type TwinTable,
+} from './twin-tables.js';

@@ -31,9 +31,9 @@ export const createConsumer = <Config>(
   metrics.gauge({
     name: 'vafa_consumer_lag_messages',
     help: 'Messages not yet taken',
-    labels: ['topic'],
+    labels: ['group', 'topic'],
     collect: async (gauge) => {
-      for (const [topic, lag] of await transport.lag()) gauge.set({ topic }, lag);
+      for (const [topic, lag] of await transport.lag()) gauge.set({ group, topic }, lag);
     },
   });
   health.add('consumer', async () => {

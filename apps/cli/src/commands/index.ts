@@ -6,6 +6,7 @@ import { clock } from './clock.js';
 import { config } from './config.js';
 import { generatePurchases } from './generate-purchases.js';
 import { points } from './points.js';
+import { rebuild } from './rebuild.js';
 import { start } from './start.js';
 import { status } from './status.js';
 import { token } from './token.js';
@@ -22,6 +23,7 @@ export const commands: readonly Command[] = [
   generatePurchases,
   points,
   verify,
+  rebuild,
   clock,
   audit,
 ];

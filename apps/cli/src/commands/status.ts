@@ -20,12 +20,48 @@ const health = async (api: string): Promise<Answer> => {
   }
 };
 
-const report = ({ surroundings }: CommandInput, run: RunFile, answer: Answer): void => {
+/** What a service says of its parts: figures by name, such as `messagesBehind`. */
+type Parts = Readonly<
+  Record<string, { readonly ok: boolean; readonly figures?: Readonly<Record<string, number | boolean>> }>
+>;
+
+/** The parts of each service; none of one that does not answer in time. */
+const partsOf = async (run: RunFile): Promise<Record<string, Parts>> => {
+  const asked = Object.entries(run.services).map(async ([name, service]): Promise<[string, Parts]> => {
+    try {
+      const response = await fetch(service.health, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
+      const { checks } = (await response.json()) as { checks?: Parts };
+      return [name, checks ?? {}];
+    } catch {
+      return [name, {}];
+    }
+  });
+  return Object.fromEntries(await Promise.all(asked));
+};
+
+/** `consumer 0 messages behind, reader 3 events behind`. */
+const lagOf = (parts: Parts): string => {
+  const words = (figure: string): string => figure.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  return Object.entries(parts)
+    .flatMap(([part, { ok, figures = {} }]) => [
+      ...(ok ? [] : [`${part} fails`]),
+      ...Object.entries(figures)
+        .filter(([figure]) => figure.endsWith('Behind'))
+        .map(([figure, value]) => `${part} ${value} ${words(figure)}`),
+    ])
+    .join(', ');
+};
+
+const report = ({ surroundings }: CommandInput, run: RunFile, answer: Answer, parts: Record<string, Parts>): void => {
   const { stdout } = surroundings;
   line(stdout, `Vafa ${run.version} runs since ${run.startedAt} (process ${run.pid}): ${answer.detail}`);
   line(stdout, `  API       ${run.api}      documentation: ${run.api}/docs`);
   line(stdout, `  database  ${run.database}`);
-  for (const [name, service] of Object.entries(run.services)) line(stdout, `  ${name.padEnd(9)} ${service.health}`);
+  for (const [name, service] of Object.entries(run.services)) {
+    line(stdout, `  ${name.padEnd(9)} ${service.health}`);
+    const lag = lagOf(parts[name] ?? {});
+    if (lag !== '') line(stdout, `            ${lag}`);
+  }
 };
 
 const run = async (input: CommandInput): Promise<ExitCode> => {
@@ -45,13 +81,14 @@ const run = async (input: CommandInput): Promise<ExitCode> => {
     line(surroundings.stdout, flag(options, 'json') ? JSON.stringify({ running: false }) : sentence);
     return 1;
   }
+  const parts = await partsOf(found);
   if (!flag(options, 'json')) {
-    report(input, found, answer);
+    report(input, found, answer, parts);
     return answer.healthy ? 0 : 1;
   }
   // The owner's URL opens every table: it stays in the file that only this user can read.
   const { databaseOwner: _owner, ...shown } = found;
-  line(surroundings.stdout, JSON.stringify({ running: true, ready: answer.healthy, ...shown }));
+  line(surroundings.stdout, JSON.stringify({ running: true, ready: answer.healthy, ...shown, parts }));
   return answer.healthy ? 0 : 1;
 };
 

@@ -208,3 +208,25 @@ export const MOVEMENT_EXPLANATION = object('TransactionExplanation', 'Why a move
   explanation: { oneOf: [EXPLANATION, REVERSAL_EXPLANATION, WRITE_OFF_EXPLANATION] },
   ...TIMES,
 });
+
+const count = (description: string): Schema => ({ type: 'integer', minimum: 0, description });
+const instantOrNull = (description: string): Schema => ({ type: ['string', 'null'], format: 'date-time', description });
+
+export const READ_MODEL = object('ReadModel', 'How far the read models have followed the ledger.', {
+  name: { type: 'string' },
+  events: count('Events of the ledger that are in them.'),
+  eventsBehind: count('Events that are not yet; 5,000 stands for that many or more.'),
+  lastEventAgeSeconds: { type: 'number', description: 'Time since the last event in them was recorded.' },
+  rebuild: object('Rebuild', 'The last rebuild.', {
+    state: {
+      type: 'string',
+      enum: ['never', 'folding', 'indexing', 'swapping', 'done', 'failed', 'interrupted'],
+      description: 'interrupted: its process ended; what is read was not touched.',
+    },
+    events: count('Events folded anew.'),
+    goal: count('Events that the tables in use had when that was last looked at.'),
+    startedAt: instantOrNull('When it began.'),
+    finishedAt: instantOrNull('When it ended.'),
+    failure: textOrNull('Why it failed.'),
+  }),
+});

@@ -3,6 +3,7 @@ import type { Querier, UnitOfWork } from '@vafa/persistence';
 import { accountOf, pointsAccount, streamOf, type PointsAccount } from '../domain/account.js';
 import type { Lot } from '../domain/lots.js';
 import type { PointsEvent } from '../events/points-event.js';
+import type { LedgerSchema } from './tables.js';
 
 /** An account as the read models hold it after a page. */
 export type AccountRow = {
@@ -31,13 +32,14 @@ export class AccountSnapshots {
   constructor(
     private readonly store: EventStore,
     private readonly codec: EventCodec<PointsEvent>,
+    private readonly schema: LedgerSchema = 'points',
   ) {}
 
   /** The accounts as the read models hold them: what the store has beyond is not in. Accounts without a row are absent. */
   async read(streamIds: readonly string[], from: Querier): Promise<Map<string, Folded>> {
     if (streamIds.length === 0) return new Map();
     const rows = await from.query<SnapshotRow>(
-      'select account_id, revision, state_revision, state from points.accounts where account_id = any($1)',
+      `select account_id, revision, state_revision, state from ${this.schema}.accounts where account_id = any($1)`,
       [streamIds.map(accountOf)],
     );
     const lagging = rows.filter((row) => row.state_revision < row.revision);
@@ -71,9 +73,13 @@ export class AccountSnapshots {
 }
 
 /** Writes accounts in one statement; a snapshot that is not due stays as it is. */
-export const writeAccounts = async (rows: readonly AccountRow[], work: UnitOfWork): Promise<void> => {
+export const writeAccounts = async (
+  rows: readonly AccountRow[],
+  work: UnitOfWork,
+  schema: LedgerSchema,
+): Promise<void> => {
   await work.query(
-    `insert into points.accounts as account (account_id, member_id, revision, available, debt, earned_total, reversed_total, last_effective_at, state_revision, state)
+    `insert into ${schema}.accounts as account (account_id, member_id, revision, available, debt, earned_total, reversed_total, last_effective_at, state_revision, state)
      select account_id, member_id, revision, available, debt, earned_total, reversed_total, last_effective_at, case when state is null then -1 else revision end, coalesce(state, '')
      from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::timestamptz[], $9::text[])
        as page(account_id, member_id, revision, available, debt, earned_total, reversed_total, last_effective_at, state)

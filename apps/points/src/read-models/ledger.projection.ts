@@ -14,6 +14,7 @@ import {
 } from './accounts.js';
 import { writeLots } from './lots.js';
 import { MOVEMENT_COLUMNS, movementRow } from './movements.js';
+import type { LedgerSchema } from './tables.js';
 
 /** Accounts that the reader keeps folded between pages. */
 export const FOLDED_ACCOUNTS_MAX = 20_000;
@@ -29,19 +30,25 @@ export class LedgerProjection implements Projection<PointsEvent> {
   private readonly folded = new StateCache<Snapshotted>(FOLDED_ACCOUNTS_MAX);
 
   constructor(
-    private readonly bus: MessageBus,
+    /** Where the public events go; null tells nobody: a rebuild repeats what was told long ago. */
+    private readonly bus: MessageBus | null,
     private readonly snapshots: AccountSnapshots,
+    private readonly schema: LedgerSchema = 'points',
   ) {}
+
+  forget(): void {
+    this.folded.clear();
+  }
 
   async apply(page: readonly Ledger[], work: UnitOfWork): Promise<void> {
     const { accounts, movements } = await this.fold(page, work);
-    await work.copy('points.transactions', MOVEMENT_COLUMNS, page.map(movementRow));
-    await writeLots(page, work);
-    await writeAccounts(accounts, work);
+    await work.copy(`${this.schema}.transactions`, MOVEMENT_COLUMNS, page.map(movementRow));
+    await writeLots(page, work, this.schema);
+    await writeAccounts(accounts, work, this.schema);
     // Kept only once it is what the tables hold: a page that rolls back is folded again from them.
     work.afterCommit(() => this.keep(accounts));
     // Last: from here on the bus may hold a lock until the commit.
-    await publishMovements(this.bus, work, movements);
+    if (this.bus !== null) await publishMovements(this.bus, work, movements);
   }
 
   /** Folds the page into its accounts: one row each, with a fresh snapshot where one is due, and what is told of each event. */
