@@ -64,5 +64,5 @@ function listenForStop(): Promise<Error | undefined> {
 }
 
 function isForPeople(error: unknown): error is Error {
-  return error instanceof Error && (error.name === 'StartupError' || error.name === 'ConfigError');
+  return error instanceof Error && ['StartupError', 'ConfigError', 'IssuerFault'].includes(error.name);
 }

@@ -1,10 +1,13 @@
 import { resolve } from 'node:path';
 import {
   commonConfig,
+  oidcConfig,
+  oidcOptions,
   readConfigs,
   serviceConfig,
   type CommonConfig,
   type Environment,
+  type OidcOptions,
   type ServiceConfig,
 } from '@vafa/service';
 import { standaloneConfig, type StandaloneSettings } from './settings.js';
@@ -15,6 +18,7 @@ export type StandaloneConfig = Omit<CommonConfig, 'dataFolder'> &
   StandaloneSettings & {
     /** The data folder as an absolute path. */
     readonly folder: string;
+    readonly oidc: OidcOptions | null;
   };
 
 /**
@@ -23,8 +27,13 @@ export type StandaloneConfig = Omit<CommonConfig, 'dataFolder'> &
  * @throws ConfigError that names everything that is wrong, not only the first
  */
 export function readStandaloneConfig(env: Environment, root: string): StandaloneConfig {
-  const definitions = { common: commonConfig, service: serviceConfig, standalone: standaloneConfig };
-  const { common, service, standalone } = readConfigs(definitions, env);
+  const definitions = {
+    common: commonConfig,
+    oidc: oidcConfig,
+    service: serviceConfig,
+    standalone: standaloneConfig,
+  };
+  const { common, oidc, service, standalone } = readConfigs(definitions, env);
   const { dataFolder, ...rest } = common;
   const { databaseUrl, databasePoolSize, deadLetterKey } = service;
   return Object.freeze({
@@ -34,5 +43,6 @@ export function readStandaloneConfig(env: Environment, root: string): Standalone
     deadLetterKey,
     ...standalone,
     folder: resolve(root, dataFolder),
+    oidc: oidcOptions(oidc),
   });
 }

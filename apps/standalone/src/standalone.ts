@@ -2,12 +2,11 @@ import { accessSync, constants, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileProblem, migrate, StartupError } from '@vafa/persistence';
 import {
-  EmbeddedIssuer,
   HttpDoor,
   Installation,
   migrationSets,
   openDeadLetterKey,
-  TokenVerifier,
+  openVerifier,
   type RunningService,
 } from '@vafa/service';
 import type { StandaloneConfig } from './standalone-config.js';
@@ -125,14 +124,14 @@ async function openShared(
 ): Promise<Installation> {
   const production = config.environment === 'production';
   const folder = join(config.folder, 'keys');
-  const issuer = await EmbeddedIssuer.open({ folder, production });
+  const logger = log.loggerFor('standalone');
   const shared = await Installation.open({
     url,
     poolSize: config.databasePoolSize,
     production,
-    verifier: TokenVerifier.of(issuer),
+    verifier: await openVerifier({ oidc: config.oidc, production, folder, logger }),
     deadLetterKey: await openDeadLetterKey(folder, config.deadLetterKey),
-    logger: log.loggerFor('standalone'),
+    logger,
   });
   cleanup.defer(() => shared.close());
   return shared;

@@ -17,7 +17,12 @@ export {
 export { EMBEDDED_ISSUER, EmbeddedIssuer, type MintRequest } from './auth/issuer.js';
 export { PERMISSIONS, ROLES, allows, isStaff, reaches } from './auth/permissions.js';
 export type { PermissionName, Principal, Role } from './auth/permissions.js';
-export { TokenVerifier, unauthenticated, type VerifierOptions } from './auth/verifier.js';
+export { IssuerFault } from './auth/fetch-json.js';
+export { OidcIssuer, type OidcOptions } from './auth/oidc.js';
+export { oidcConfig, oidcOptions } from './auth/oidc-settings.js';
+export { openVerifier } from './auth/open-verifier.js';
+export { unauthenticated } from './auth/unauthenticated.js';
+export { TokenVerifier, type TrustedIssuer } from './auth/verifier.js';
 export { ClockRefusal, FixedClock, type Clock } from './clock/clock.js';
 export { DatabaseClock, type DatabaseClockOptions } from './clock/database-clock.js';
 export { SERVICE_ROLE, serviceMigrations } from './clock/migrations.js';

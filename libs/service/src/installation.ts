@@ -111,6 +111,7 @@ export class Installation {
     await closing('bus', () => this.bus.close(), logger);
     await closing('event store', () => this.eventStore.close(), logger);
     if (this.clock instanceof DatabaseClock) this.clock.close();
+    this.options.verifier.close();
     await this.pools.close();
   }
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
-import { EmbeddedIssuer } from './auth/issuer.js';
-import { TokenVerifier } from './auth/verifier.js';
+import type { OidcOptions } from './auth/oidc.js';
+import { oidcConfig, oidcOptions } from './auth/oidc-settings.js';
+import { openVerifier } from './auth/open-verifier.js';
 import { ConfigError, readConfigs, unknownSettings, type Environment } from './config.js';
 import type { RunningService, ServiceDefinition } from './definition.js';
 import { Installation, migrateInstallation } from './installation.js';
@@ -15,6 +16,7 @@ export const EXIT = { done: 0, failed: 1, misconfigured: 2 } as const;
 
 type Settings<Config> = {
   readonly common: CommonConfig;
+  readonly oidc: OidcOptions | null;
   readonly service: ServiceConfig & { readonly databaseUrl: string };
   readonly own: Config;
 };
@@ -39,21 +41,22 @@ export const runService = async <Config>(definition: ServiceDefinition<Config>, 
 };
 
 const readSettings = <Config>(definition: ServiceDefinition<Config>, env: Environment): Settings<Config> => {
-  const definitions = { common: commonConfig, service: serviceConfig, own: definition.config };
-  const { common, service, own } = readConfigs(definitions, env);
+  const definitions = { common: commonConfig, oidc: oidcConfig, service: serviceConfig, own: definition.config };
+  const { common, oidc, service, own } = readConfigs(definitions, env);
   const { databaseUrl } = service;
   if (databaseUrl === null) {
     const detail = 'VAFA_DATABASE_URL is not set: a service on its own has no embedded database';
     throw new ConfigError([{ name: 'VAFA_DATABASE_URL', detail }]);
   }
-  return { common, service: { ...service, databaseUrl }, own };
+  return { common, oidc: oidcOptions(oidc), service: { ...service, databaseUrl }, own };
 };
 
 const serve = async <Config>(
   definition: ServiceDefinition<Config>,
-  { common, service, own }: Settings<Config>,
+  settings: Settings<Config>,
   logger: Logger,
 ): Promise<number> => {
+  const { common, service, own } = settings;
   const stop = stopSignal();
   // Nobody knows what state the process is in then. Node's own message would show the error with all its fields.
   const crash = (err: unknown): never => {
@@ -65,7 +68,7 @@ const serve = async <Config>(
   let running: RunningService | undefined;
   try {
     if (service.migrate) await migrateInstallation(service.databaseUrl, [definition], logger);
-    installation = await openInstallation(common, service, logger);
+    installation = await openInstallation(settings, logger);
     running = await startService(definition, await installation.contextFor(definition, own, logger));
     const { url } = await running.listen(common.port, common.host);
     logger.info({ url }, 'ready');
@@ -83,18 +86,16 @@ const serve = async <Config>(
 };
 
 const openInstallation = async (
-  common: CommonConfig,
-  service: Settings<unknown>['service'],
+  { common, oidc, service }: Settings<unknown>,
   logger: Logger,
 ): Promise<Installation> => {
   const folder = join(common.dataFolder, 'keys');
   const production = common.environment === 'production';
-  if (production) logger.warn('no issuer of tokens is trusted in production yet: every request with one gets 401');
   return Installation.open({
     url: service.databaseUrl,
     poolSize: service.databasePoolSize,
     production,
-    verifier: TokenVerifier.of(await EmbeddedIssuer.open({ folder, production })),
+    verifier: await openVerifier({ oidc, production, folder, logger }),
     deadLetterKey: await openDeadLetterKey(folder, service.deadLetterKey),
     logger,
   });

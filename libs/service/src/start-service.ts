@@ -41,10 +41,12 @@ const refuseUndeclared = (routes: readonly Route[]): void => {
     throw new Error(`Every route declares its permission, or that it is public: ${undeclared.join(', ')}`);
 };
 
-const addHealthChecks = <Config>({ health, database, bus, eventStore }: ServiceContext<Config>): void => {
+const addHealthChecks = <Config>({ health, database, bus, eventStore, verifier }: ServiceContext<Config>): void => {
   health.add('database', () => database.ping());
   health.add('bus', () => bus.ping());
   health.add('event-store', () => eventStore.ping());
+  for (const issuer of verifier.issuers)
+    if (issuer.check) health.add('issuer', () => issuer.check?.() ?? Promise.resolve());
 };
 
 class NestService<Config> implements RunningService {

@@ -5,7 +5,8 @@ import { PROBLEMS, ProblemException } from '../http/problems.js';
 import { routeConfig } from '../http/route-config.js';
 import type { Logger } from '../logger.js';
 import { allows, reaches, type PermissionName, type Principal } from './permissions.js';
-import { unauthenticated, type TokenVerifier } from './verifier.js';
+import { unauthenticated } from './unauthenticated.js';
+import type { TokenVerifier } from './verifier.js';
 
 /** Who may call a route: everybody, or who has the permission. A route that says neither answers 403 to everybody. */
 export type Access = 'public' | PermissionName;

@@ -2,10 +2,11 @@ import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { SignJWT, generateKeyPair } from 'jose';
+import { SignJWT, generateKeyPair, type CryptoKey } from 'jose';
 import { openDeadLetterKey } from '../key-file.js';
 import { EmbeddedIssuer } from './issuer.js';
-import { TokenVerifier } from './verifier.js';
+import { OWN_CLAIMS } from './claims.js';
+import { TokenVerifier, type TrustedIssuer } from './verifier.js';
 
 let folder: string;
 
@@ -59,6 +60,15 @@ describe('the embedded issuer', () => {
   });
 });
 
+const trusted = (key: CryptoKey): TrustedIssuer => ({
+  issuer: 'i',
+  audiences: ['a'],
+  algorithms: ['ES256'],
+  clockSkewSeconds: 0,
+  key,
+  claims: OWN_CLAIMS,
+});
+
 describe('the verifier', () => {
   it('remembers a token until it expires', async () => {
     const issuer = await EmbeddedIssuer.ephemeral();
@@ -76,13 +86,14 @@ describe('the verifier', () => {
     ['no role', { client_id: 'x' }],
     ['an unknown role', { role: 'root' }],
     ['a member without an id', { role: 'member' }],
-    ['an id without a member', { role: 'admin', member_id: 'm1' }],
+    ['a role that is a number', { role: 1 }],
+    ['an empty subject', { role: 'admin', sub: '' }],
+    ['a subject with a line break', { role: 'admin', sub: 'a\nb' }],
   ])('refuses a token with %s', async (_name, claims) => {
     const { privateKey, publicKey } = await generateKeyPair('ES256');
-    const verifier = new TokenVerifier({ issuer: 'i', audience: 'a', key: publicKey });
-    const jwt = new SignJWT(claims)
+    const verifier = new TokenVerifier([trusted(publicKey)]);
+    const jwt = new SignJWT({ sub: 's', ...claims })
       .setProtectedHeader({ alg: 'ES256' })
-      .setSubject('s')
       .setIssuer('i')
       .setAudience('a');
     const token = await jwt.setExpirationTime('1m').sign(privateKey);
@@ -91,7 +102,7 @@ describe('the verifier', () => {
 
   it('refuses an unsigned token, another audience, and one without an end', async () => {
     const { privateKey, publicKey } = await generateKeyPair('ES256');
-    const verifier = new TokenVerifier({ issuer: 'i', audience: 'a', key: publicKey });
+    const verifier = new TokenVerifier([trusted(publicKey)]);
     const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
     const unsigned = `${part({ alg: 'none' })}.${part({ role: 'admin', sub: 's', iss: 'i', aud: 'a', exp: 9e9 })}.`;
     const claims = (audience: string): SignJWT =>

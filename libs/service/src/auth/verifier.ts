@@ -1,34 +1,46 @@
-import { jwtVerify, type CryptoKey, type JWTPayload, type JWTVerifyGetKey } from 'jose';
-import { PROBLEMS, ProblemException } from '../http/problems.js';
+import { decodeJwt, jwtVerify, type CryptoKey, type JWTPayload, type JWTVerifyGetKey } from 'jose';
+import { ProblemException } from '../http/problems.js';
+import { OWN_CLAIMS, principalOf, type ClaimNames } from './claims.js';
 import { ALGORITHM, AUDIENCE, EMBEDDED_ISSUER, type EmbeddedIssuer } from './issuer.js';
-import { ROLES, type Principal, type Role } from './permissions.js';
+import type { Principal } from './permissions.js';
+import { unauthenticated } from './unauthenticated.js';
 
 const TOKENS_CACHED_MAX = 10_000;
-const TOKEN_LENGTH_MAX = 4_096;
-const CLOCK_TOLERANCE_SECONDS = 5;
+const TOKEN_LENGTH_MAX = 8_192;
+/** After this long a token is verified anew, so that a key that was withdrawn does not live on in what was verified with it. */
+const REMEMBERED_MS = 5 * 60_000;
+const CLOCK_SKEW_SECONDS = 5;
 
-export type VerifierOptions = {
+/** Whose tokens are believed, and how they are read. */
+export type TrustedIssuer = {
+  /** As in `iss`. */
   readonly issuer: string;
-  readonly audience: string;
+  /** What `aud` must hold one of. */
+  readonly audiences: readonly string[];
+  /** The signatures that are accepted; `none` is never one. */
+  readonly algorithms: readonly string[];
+  /** How far clocks may be apart, in seconds. */
+  readonly clockSkewSeconds: number;
   readonly key: CryptoKey | JWTVerifyGetKey;
+  readonly claims: ClaimNames;
+  /** Rejects while its tokens cannot be verified; missing where they always can. */
+  check?(): Promise<void>;
+  close?(): void;
 };
 
 /**
- * Tells who a bearer token speaks for. A token that was verified is remembered until it expires, so that only its first
- * request pays for the signature; the memory is bounded, and the least recently used goes first.
+ * Tells who a bearer token speaks for. A token that was verified is remembered for five minutes at most, so that only one of
+ * its requests pays for the signature; the memory is bounded, and the least recently used goes first.
  */
 export class TokenVerifier {
-  private readonly verified = new Map<string, { principal: Principal; expiresAtMs: number }>();
+  private readonly verified = new Map<string, { principal: Principal; until: number }>();
 
-  constructor(private readonly options: VerifierOptions) {}
+  /** @param issuers whose tokens are believed; with none, nobody gets in. */
+  constructor(readonly issuers: readonly TrustedIssuer[]) {}
 
   /** The verifier of the tokens that this issuer mints; in production it believes none of them. */
   static of(issuer: EmbeddedIssuer): TokenVerifier {
-    const untrusted = (): never => {
-      throw new Error('The embedded issuer is not trusted where VAFA_ENVIRONMENT is production');
-    };
-    const key = issuer.production ? untrusted : issuer.publicKey;
-    return new TokenVerifier({ issuer: EMBEDDED_ISSUER, audience: AUDIENCE, key });
+    return new TokenVerifier(issuer.production ? [] : [embedded(issuer)]);
   }
 
   /** The answer for a token verified before, at once; undefined where `verify` has to look. */
@@ -37,40 +49,35 @@ export class TokenVerifier {
     if (!found) return undefined;
     this.verified.delete(token);
     // Token lifetimes are system time, whatever the business clock says.
-    if (found.expiresAtMs <= Date.now()) return undefined;
+    if (found.until <= Date.now()) return undefined;
     this.verified.set(token, found);
     return found.principal;
   }
 
-  /** Checks signature, issuer, audience, times and claims. @throws ProblemException 401. */
+  /** Checks signature, issuer, audience, times and claims. @throws ProblemException 401; 503 where the issuer's keys cannot be had. */
   async verify(token: string): Promise<Principal> {
     const known = this.remembered(token);
     if (known) return known;
     if (token.length > TOKEN_LENGTH_MAX) throw unauthenticated('The token is too long.');
-    const payload = await this.payload(token);
-    const principal = principalOf(payload);
-    this.verified.set(token, { principal, expiresAtMs: (payload.exp ?? 0) * 1_000 });
+    const issuer = this.issuerOf(token);
+    const payload = await payloadOf(token, issuer);
+    const principal = principalOf(payload, issuer.claims);
+    this.verified.set(token, { principal, until: Math.min((payload.exp ?? 0) * 1_000, Date.now() + REMEMBERED_MS) });
     if (this.verified.size > TOKENS_CACHED_MAX) this.forgetOldest();
     return principal;
   }
 
-  private async payload(token: string): Promise<JWTPayload> {
-    const { key, issuer, audience } = this.options;
-    const options = {
-      issuer,
-      audience,
-      algorithms: [ALGORITHM, 'RS256', 'EdDSA'],
-      clockTolerance: CLOCK_TOLERANCE_SECONDS,
-      requiredClaims: ['exp', 'sub'],
-    };
-    try {
-      const { payload } =
-        typeof key === 'function' ? await jwtVerify(token, key, options) : await jwtVerify(token, key, options);
-      return payload;
-    } catch (error) {
-      const expired = error instanceof Error && 'code' in error && error.code === 'ERR_JWT_EXPIRED';
-      throw unauthenticated(expired ? 'The token has expired.' : 'The token is not valid.', error);
-    }
+  /** Stops what the issuers do by themselves. */
+  close(): void {
+    for (const issuer of this.issuers) issuer.close?.();
+  }
+
+  /** The issuer that a token names, believed only once the signature is found to be that issuer's. */
+  private issuerOf(token: string): TrustedIssuer {
+    const named = claimedIssuer(token);
+    const issuer = this.issuers.find((one) => one.issuer === named);
+    if (issuer === undefined) throw unauthenticated('The token is not of an issuer that is trusted here.');
+    return issuer;
   }
 
   private forgetOldest(): void {
@@ -79,23 +86,40 @@ export class TokenVerifier {
   }
 }
 
-const principalOf = (payload: JWTPayload): Principal => {
-  const { role, member_id: memberId = null, client_id: clientId, sub } = payload;
-  if (!isRole(role)) throw unauthenticated('The token names no role that is known here.');
-  if (memberId !== null && (typeof memberId !== 'string' || memberId === ''))
-    throw unauthenticated('The token names its member wrongly.');
-  if ((role === 'member') !== (memberId !== null))
-    throw unauthenticated('A token of the role member, and no other, names its member.');
-  const subject = sub ?? '';
-  return Object.freeze({ subject, role, memberId, clientId: typeof clientId === 'string' ? clientId : subject });
+/** The embedded issuer as one that is trusted. */
+export const embedded = ({ publicKey }: EmbeddedIssuer): TrustedIssuer => ({
+  issuer: EMBEDDED_ISSUER,
+  audiences: [AUDIENCE],
+  algorithms: [ALGORITHM],
+  clockSkewSeconds: CLOCK_SKEW_SECONDS,
+  key: publicKey,
+  claims: OWN_CLAIMS,
+});
+
+const claimedIssuer = (token: string): string | undefined => {
+  try {
+    return decodeJwt(token).iss;
+  } catch (error) {
+    throw unauthenticated('The token is not valid.', error);
+  }
 };
 
-const isRole = (value: unknown): value is Role => ROLES.some((role) => role === value);
-
-/** 401, with the challenge that RFC 6750 asks for. */
-export const unauthenticated = (detail: string, cause?: unknown): ProblemException =>
-  new ProblemException(PROBLEMS.unauthenticated, {
-    detail,
-    cause,
-    headers: { 'www-authenticate': 'Bearer realm="vafa", error="invalid_token"' },
-  });
+const payloadOf = async (token: string, trusted: TrustedIssuer): Promise<JWTPayload> => {
+  const { key, issuer } = trusted;
+  const options = {
+    issuer,
+    audience: [...trusted.audiences],
+    algorithms: [...trusted.algorithms],
+    clockTolerance: trusted.clockSkewSeconds,
+    requiredClaims: ['exp', 'sub'],
+  };
+  try {
+    const { payload } =
+      typeof key === 'function' ? await jwtVerify(token, key, options) : await jwtVerify(token, key, options);
+    return payload;
+  } catch (error) {
+    if (error instanceof ProblemException) throw error;
+    const expired = error instanceof Error && 'code' in error && error.code === 'ERR_JWT_EXPIRED';
+    throw unauthenticated(expired ? 'The token has expired.' : 'The token is not valid.', error);
+  }
+};
