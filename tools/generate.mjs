@@ -1,5 +1,5 @@
 // Writes what follows from the sources and is checked in: the OpenAPI document of each service, the JSON Schemas and the
-// AsyncAPI document of the events. And asks TypeORM for the migration that it would write, which must be empty.
+// AsyncAPI document of the events, the tables of docs/security.md. And asks TypeORM for the migration that it would write, which must be empty.
 //
 //   npm run generate              writes
 //   npm run generate -- --check   writes nothing, lists what differs, exit 1 if anything does
@@ -10,7 +10,9 @@ import { fileURLToPath } from 'node:url';
 import { generatedContracts } from '@vafa/contracts';
 import { startEmbeddedPostgres } from '@vafa/persistence';
 import { loadServices, readStandaloneConfig, startStandalone } from '@vafa/standalone';
+import { format, resolveConfig } from 'prettier';
 import { DataSource } from 'typeorm';
+import { permissionTables } from './permission-tables.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const quiet = () => undefined;
@@ -23,9 +25,21 @@ async function generated() {
   await withServices(async ({ documents, url, services }) => {
     for (const [name, document] of documents)
       files.set(`apps/${name}/openapi.json`, `${JSON.stringify(document, null, 2)}\n`);
+    files.set('docs/security.md', await withPermissions('docs/security.md', documents));
     for (const service of services) problems.push(...(await schemaDrift(url, service)));
   });
   return { files, problems };
+}
+
+/** A page with its tables of permissions as they are now. */
+async function withPermissions(path, documents) {
+  const page = await readFile(join(ROOT, path), 'utf8');
+  const tables = permissionTables(documents.map(([, document]) => document));
+  const written = page.replace(
+    /(<!-- generated: permissions -->)[^]*(<!-- end -->)/,
+    (_all, begin, end) => `${begin}\n\n${tables}\n\n${end}`,
+  );
+  return format(written, { ...(await resolveConfig(join(ROOT, path))), filepath: path });
 }
 
 /** Runs the real services on a database of their own, as their documents come from what they really serve. */

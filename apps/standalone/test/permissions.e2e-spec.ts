@@ -1,0 +1,196 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  AUDIT_ACTIONS,
+  EmbeddedIssuer,
+  PERMISSIONS,
+  ROLES,
+  type MintRequest,
+  type PermissionName,
+  type Role,
+} from '@vafa/service';
+import { withTestDatabase } from '@vafa/testing';
+import { loadServices } from '../src/services.js';
+import { readStandaloneConfig } from '../src/standalone-config.js';
+import { startStandalone, type Standalone } from '../src/standalone.js';
+
+// Every route of every service, as they say of themselves, against the one matrix: a new route is tried without a line here.
+
+/**
+ * Each route by which staff may change something, with what its acts are in the audit; or why it leaves no entry there.
+ * A new one has to be decided on here.
+ */
+const ACTS: Readonly<Record<string, string>> = {
+  'POST /v1/members': 'members.enrolled',
+  'POST /v1/members/batch': 'members.enrolled',
+  'POST /v1/purchases': 'inputs.submitted',
+  'POST /v1/purchases/batch': 'inputs.submitted',
+  'POST /v1/purchases/preview': 'none: it writes nothing',
+  'POST /v1/activities': 'inputs.submitted',
+  'POST /v1/activities/batch': 'inputs.submitted',
+  'POST /v1/read-models/points/rebuild': 'none: what it builds is the same as before',
+};
+
+type Route = {
+  readonly service: string;
+  readonly method: string;
+  readonly path: string;
+  readonly access: PermissionName | 'public';
+};
+type Answer = { readonly status: number; readonly type: string; readonly body: string };
+
+const OPERATIONS = /^\/(health\/|metrics$)/;
+const NOBODY = randomUUID();
+
+let folder: string;
+let standalone: Standalone | undefined;
+let issuer: EmbeddedIssuer;
+const routes: Route[] = [];
+let own = '';
+let other = '';
+
+const database = withTestDatabase();
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'vafa-permissions-'));
+  await chmod(folder, 0o755);
+  const env = { VAFA_PORT: '0', VAFA_DATA: folder, VAFA_DATABASE_URL: database.url, VAFA_LOG_LEVEL: 'error' };
+  const config = readStandaloneConfig(env, folder);
+  standalone = await startStandalone({ config, services: loadServices(env), version: '0.0.0', say: () => undefined });
+  issuer = await EmbeddedIssuer.open({ folder: join(folder, 'keys'), production: false });
+  for (const service of standalone.services)
+    for (const { method, path, access } of service.routes)
+      routes.push({ service: service.name, method, path, access: access as Route['access'] });
+  [own, other] = [await enrol('own'), await enrol('other')];
+});
+
+afterAll(async () => {
+  await standalone?.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const enrol = async (externalId: string): Promise<string> => {
+  const { body } = await call('POST', '/v1/members', await issuer.mint({ role: 'service' }), { externalId });
+  return (JSON.parse(body) as { memberId: string }).memberId;
+};
+
+const call = async (method: string, path: string, token?: string, body?: unknown): Promise<Answer> => {
+  const withBody = ['POST', 'PUT', 'PATCH'].includes(method);
+  const answer = await fetch(`${standalone?.run.api ?? ''}${path}`, {
+    method,
+    headers: {
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      ...(withBody && { 'content-type': 'application/json' }),
+    },
+    // What no route takes: whoever gets so far has passed the door, and nothing comes of it.
+    ...(withBody && { body: JSON.stringify(body ?? { nothing: 'of the kind' }) }),
+  });
+  return { status: answer.status, type: answer.headers.get('content-type') ?? '', body: await answer.text() };
+};
+
+/** The routes behind the door; those for operations are asked by those who run the service, and need no token. */
+const guarded = (): Route[] => routes.filter(({ access, path }) => !(access === 'public' && OPERATIONS.test(path)));
+const label = ({ method, path }: Route): string => `${method} ${path}`;
+
+/** A path with its places filled in: a member's where it is about a member, ids of nothing elsewhere. */
+const filled = ({ path }: Route, member: string): string =>
+  path.replace(/:([A-Za-z_]\w*)/g, (_place, name) => (name === 'ref' ? member : randomUUID()));
+
+const ask = async (route: Route, mint: MintRequest, member = own): Promise<Answer> =>
+  call(route.method, filled(route, member), await issuer.mint(mint));
+
+const mintOf = (role: Role, memberId = own): MintRequest => (role === 'member' ? { role, memberId } : { role });
+
+/** Let in: what is wrong with the request is said, or what came of it. */
+const expectLetIn = ({ status, body }: Answer, who: string): void => {
+  if (status === 401 || status === 403 || status >= 500) throw new Error(`${who} gets ${status}: ${body}`);
+};
+
+/** Let in by the door: what is not the member's own may be refused behind it. */
+const expectPastTheDoor = ({ status, body }: Answer, who: string): void => {
+  if (status === 401 || status >= 500 || body.includes('needs the permission'))
+    throw new Error(`${who} gets ${status}: ${body}`);
+};
+
+const expectProblem = (answer: Answer, status: number, who: string): void => {
+  if (answer.status !== status) throw new Error(`${who} gets ${answer.status} and not ${status}: ${answer.body}`);
+  expect(answer.type).toBe('application/problem+json');
+};
+
+describe('every route of every service', () => {
+  it('says who may call it, in words of the matrix', () => {
+    expect(guarded().length).toBeGreaterThan(10);
+    for (const route of guarded()) expect(Object.keys(PERMISSIONS)).toContain(route.access);
+  });
+
+  it('is the same in the API’s description, with its permission and roles', () => {
+    for (const service of standalone?.services ?? []) {
+      const described = Object.entries(service.openapi.paths).flatMap(([path, item]) =>
+        Object.entries(item).map(([method, operation]) => {
+          const { 'x-permission': permission, 'x-roles': roles } = operation as Record<string, unknown>;
+          return { label: `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`, permission, roles };
+        }),
+      );
+      const served = guarded().filter((route) => route.service === service.name && route.method !== 'HEAD');
+      expect(described.map((one) => one.label).toSorted()).toEqual(served.map(label).toSorted());
+      for (const route of served) {
+        const found = described.find((one) => one.label === label(route));
+        expect(found).toMatchObject({ permission: route.access, roles: PERMISSIONS[route.access as PermissionName] });
+      }
+    }
+  });
+
+  it('is closed to those without a token, or with one that is not valid', async () => {
+    const token = await issuer.mint({ role: 'admin' });
+    const broken = `${token.slice(0, -6)}AAAAAA`;
+    for (const route of guarded())
+      for (const given of [undefined, broken, 'x']) {
+        const answer = await call(route.method, filled(route, own), given);
+        // An answer to HEAD has no body, and no type of one.
+        if (route.method === 'HEAD') expect(answer.status).toBe(401);
+        else expectProblem(answer, 401, `${label(route)} with ${given ?? 'no token'}`);
+      }
+  });
+
+  it.each(ROLES)('lets in %s where the matrix does, and nowhere else', async (role) => {
+    for (const route of guarded()) {
+      const answer = await ask(route, mintOf(role));
+      const allowed: readonly Role[] = PERMISSIONS[route.access as PermissionName];
+      const who = `${role} at ${label(route)}`;
+      if (route.method === 'HEAD') expect([who, answer.status === 403]).toEqual([who, !allowed.includes(role)]);
+      else if (!allowed.includes(role)) expectProblem(answer, 403, who);
+      else if (role === 'member' && !route.path.includes(':ref')) expectPastTheDoor(answer, who);
+      else expectLetIn(answer, who);
+    }
+  });
+
+  it('shows a member that member’s own data, and answers alike for another and for nobody', async () => {
+    const open = guarded().filter(
+      ({ access, path, method }) =>
+        path.includes(':ref') &&
+        method !== 'HEAD' &&
+        (PERMISSIONS[access as PermissionName] as readonly Role[]).includes('member'),
+    );
+    expect(open.length).toBeGreaterThan(3);
+    for (const route of open) {
+      expectLetIn(await ask(route, mintOf('member')), `a member at their own ${label(route)}`);
+      for (const reference of [other, `external:other`, NOBODY, 'external:nobody'])
+        expectProblem(await ask(route, mintOf('member'), reference), 403, `a member at ${reference}’s ${label(route)}`);
+      expectProblem(await ask(route, mintOf('member', other)), 403, `another member at ${label(route)}`);
+    }
+  });
+
+  it('by which staff change something leaves an entry in the audit, or it is known why not', () => {
+    const changing = guarded().filter(
+      ({ method, access }) =>
+        !['GET', 'HEAD'].includes(method) &&
+        PERMISSIONS[access as PermissionName].some((role) => role !== 'service' && role !== 'member'),
+    );
+    expect(changing.map(label).toSorted()).toEqual(Object.keys(ACTS).toSorted());
+    const known = [...Object.keys(AUDIT_ACTIONS), 'none'];
+    for (const act of Object.values(ACTS)) expect(known).toContain(act.split(':')[0]);
+  });
+});
