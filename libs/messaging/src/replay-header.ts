@@ -11,7 +11,7 @@ export type Replay = {
 };
 
 const SIGNATURE_BYTES = 16;
-const FORM = /^([A-Za-z0-9._-]{1,200}) ([0-9a-f-]{36}) (\d{1,9}) ([0-9a-f]{32})$/;
+const FORM = /^([A-Za-z0-9._-]{1,200}) ([0-9a-f-]{36}) (\d{1,10}) ([0-9a-f]{32})$/;
 
 /** The header's value. It is signed, since whoever may publish could otherwise hide a message from every group but one. */
 export const writeReplay = ({ group, letterId, round }: Replay, key: Buffer): string => {

@@ -15,4 +15,5 @@ export { deciderSpec, type Expectation, type Given } from './decider-spec.js';
 export { seededIds, type SeededIds } from './seeded-ids.js';
 export { startTestService } from './test-service.js';
 export type { TestAnswer, TestRequest, TestService, TestServiceOptions } from './test-service.js';
-export { transportContract, type TransportHarness } from './transport-contract.js';
+export { transportContract } from './transport-contract.js';
+export type { TransportHarness } from './transport-parts.js';

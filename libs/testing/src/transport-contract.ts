@@ -1,48 +1,30 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { INestApplication, Type } from '@nestjs/common';
 import {
-  Controller,
-  type ExecutionContext,
-  Injectable,
-  type INestApplication,
-  Module,
-  type NestInterceptor,
-  type CallHandler,
-  type PipeTransform,
-  type Type,
-  UseInterceptors,
-  UsePipes,
-} from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import { Ctx, EventPattern, Payload } from '@nestjs/microservices';
-import { FastifyAdapter } from '@nestjs/platform-fastify';
-import {
-  connectTransport,
-  InboundContext,
+  type InboundContext,
   VafaTransport,
   type DeadLetter,
-  type DeadLetters,
-  type Decoded,
   type InboundEvent,
   type Message,
-  type MessageBus,
   type VafaTransportOptions,
 } from '@vafa/messaging';
 import { EMPTY, map, NEVER, type Observable, of, throwError } from 'rxjs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { deferred, eventually } from './eventually.js';
+import { parkingContract } from './parking-contract.js';
+import {
+  ATTEMPTS_MAX,
+  decode,
+  type Handle,
+  listener,
+  pipedListener,
+  startListening,
+  thing,
+  TOPIC,
+  type TransportHarness,
+} from './transport-parts.js';
 
-/** What the suite needs of an adapter. */
-export type TransportHarness = {
-  readonly bus: MessageBus;
-  readonly deadLetters: DeadLetters;
-  close(): Promise<void>;
-};
-
-type Handle = (payload: never, context: InboundContext) => unknown;
 type Events = readonly InboundEvent<number>[];
-
-const ATTEMPTS_MAX = 3;
-const TOPIC = 'things';
 
 /** What the Nest transport must do on every message bus: real applications, real handlers. */
 export const transportContract = (name: string, start: () => Promise<TransportHarness>): void => {
@@ -64,22 +46,7 @@ export const transportContract = (name: string, start: () => Promise<TransportHa
       controllers: Type[],
       options: Partial<VafaTransportOptions> = {},
     ): Promise<INestApplication> => {
-      const { bus, deadLetters } = harness;
-      const transport = new VafaTransport({
-        bus,
-        deadLetters,
-        group: 'service',
-        topics: [TOPIC],
-        decode,
-        attemptsMax: ATTEMPTS_MAX,
-        backoffMs: 10,
-        handlerTimeoutMs: 300,
-        ...options,
-      });
-      const app = await NestFactory.create(moduleOf(controllers), new FastifyAdapter(), { logger: false });
-      connectTransport(app, transport);
-      await app.startAllMicroservices();
-      await app.init();
+      const app = await startListening(harness, controllers, options);
       services.push(app);
       return app;
     };
@@ -430,64 +397,5 @@ export const transportContract = (name: string, start: () => Promise<TransportHa
       });
     });
   });
-};
-
-const thing = (type: string, key: string, data: number): Message => ({
-  topic: TOPIC,
-  key,
-  value: Buffer.from(JSON.stringify({ id: `${key}-${data}`, source: '/test', type, data })),
-});
-
-const decode = (value: Buffer): Decoded => {
-  try {
-    const event = JSON.parse(value.toString()) as Extract<Decoded, { ok: true }>['event'];
-    if (event.type !== 'unknown') return { ok: true, event };
-    return { ok: false, reason: 'unknown-type', detail: 'nobody knows it', errors: [] };
-  } catch {
-    return { ok: false, reason: 'not-json', detail: 'not JSON', errors: [{ pointer: '/x', detail: 'is wrong' }] };
-  }
-};
-
-const moduleOf = (controllers: Type[]): Type => {
-  @Module({ controllers })
-  class ServiceModule {}
-  return ServiceModule;
-};
-
-const listener = (type: string, handle: Handle, page = false): Type => {
-  @Controller()
-  class Listener {
-    @EventPattern<string>(type, page ? { page: true } : {})
-    on(@Payload() payload: unknown, @Ctx() context: InboundContext): unknown {
-      return handle(payload as never, context);
-    }
-  }
-  return Listener;
-};
-
-@Injectable()
-class NextNumber implements PipeTransform<InboundEvent<number>, number> {
-  transform(event: InboundEvent<number>): number {
-    return event.data + 1;
-  }
-}
-
-const pipedListener = (type: string, handle: (payload: unknown) => void): Type => {
-  @Injectable()
-  class Afterwards implements NestInterceptor {
-    intercept(_context: ExecutionContext, next: CallHandler): Observable<unknown> {
-      return next.handle().pipe(map(() => handle('intercepted')));
-    }
-  }
-
-  @Controller()
-  class PipedListener {
-    @EventPattern<string>(type)
-    @UseInterceptors(Afterwards)
-    @UsePipes(NextNumber)
-    on(@Payload() payload: unknown): void {
-      handle(payload);
-    }
-  }
-  return PipedListener;
+  parkingContract(name, start);
 };

@@ -1,4 +1,4 @@
-import type { ReceivedMessage } from '../message-bus.js';
+import { KEY_BYTES_MAX, type ReceivedMessage } from '../message-bus.js';
 import type { LetterKind, NewLetter } from '../dead-letters.js';
 import type { Replay } from '../replay-header.js';
 import type { Decode, Decoded, InboundEvent } from './inbound.js';
@@ -10,7 +10,12 @@ export type Item = {
   readonly replay: Replay | undefined;
 };
 
-export type SortedPage = { readonly items: readonly Item[]; readonly letters: readonly NewLetter[] };
+export type SortedPage = {
+  readonly items: readonly Item[];
+  readonly letters: readonly NewLetter[];
+  /** Replays of a type that is left alone by now: nothing is to be done for them, and their keys go on. */
+  readonly leftAlone: readonly Replay[];
+};
 
 export type Sorting = {
   readonly group: string;
@@ -25,16 +30,29 @@ export type Sorting = {
 export const sortPage = (messages: readonly ReceivedMessage[], sorting: Sorting): SortedPage => {
   const items: Item[] = [];
   const letters: NewLetter[] = [];
+  const leftAlone: Replay[] = [];
   for (const message of messages) {
     const replay = sorting.replayOf(message);
     if (replay !== undefined && replay.group !== sorting.group) continue;
     const { value, headers, key } = message;
-    const decoded = sorting.decode(value, { headers, key });
+    const decoded = unfitKey(key) ?? sorting.decode(value, { headers, key });
     const problem = problemOf(decoded, sorting);
     if (problem !== undefined) letters.push({ message, replay, ...problem });
     else if (decoded.ok && sorting.isHandled(decoded.event.type)) items.push(item(message, decoded.event, replay));
+    else if (replay !== undefined) leftAlone.push(replay);
   }
-  return { items, letters };
+  return { items, letters, leftAlone };
+};
+
+/** Other clients of the broker may send keys that ours refuses, and that no table of ours takes. */
+const unfitKey = (key: string | null): Extract<Decoded, { ok: false }> | undefined => {
+  if (
+    key === null ||
+    (!key.includes('\0') && (key.length * 3 <= KEY_BYTES_MAX || Buffer.byteLength(key) <= KEY_BYTES_MAX))
+  )
+    return undefined;
+  const detail = `The key must have ${KEY_BYTES_MAX} bytes at most, none of them NUL.`;
+  return { ok: false, reason: 'invalid-key', detail, errors: [] };
 };
 
 const problemOf = (decoded: Decoded, sorting: Sorting): { kind: LetterKind; reason: string } | undefined => {

@@ -1,11 +1,12 @@
 import { type CustomTransportStrategy, type MessageHandler, Server } from '@nestjs/microservices';
 import type { Batch, MessageBus, Subscription } from '../message-bus.js';
-import type { DeadLetters, LetterKind, NewLetter } from '../dead-letters.js';
+import { DeadLettersFull, type DeadLetters, type LetterKind, type NewLetter } from '../dead-letters.js';
 import type { Replay } from '../replay-header.js';
 import { callHandlers, type Callback } from './handler-call.js';
 import type { Decode } from './inbound.js';
 import { PageAbandoned, PageWorker } from './page-worker.js';
 import { type Item, runsOf, sortPage } from './sorting.js';
+import { StoppedPartitions } from './stopped-partitions.js';
 
 export type VafaTransportOptions = {
   readonly bus: MessageBus;
@@ -27,13 +28,14 @@ export type VafaTransportOptions = {
   readonly ignoredTypes?: readonly string[];
   /** Told of what went to the dead letters, for metrics and logs. */
   readonly onDeadLetters?: (letters: readonly { topic: string; kind: LetterKind; reason: string }[]) => void;
+  /** Told once when partitions stop, since no further dead letter is kept. */
+  readonly onStopped?: (error: DeadLettersFull) => void;
   /** Told of failures of handlers, also of those that are tried again; of the first few of a page. */
   readonly onError?: (error: unknown) => void;
 };
 
 const DEFAULTS = { pageSize: 2_000, attemptsMax: 5, backoffMs: 100, handlerTimeoutMs: 30_000, concurrencyMax: 64 };
 const HEARTBEAT_INTERVAL_MS = 1_000;
-const PURGE_INTERVAL_MS = 3_600_000;
 /** The unit of everything that is handled one by one; no event type is empty. */
 const ONE_BY_ONE = '';
 
@@ -53,8 +55,8 @@ export class VafaTransport extends Server implements CustomTransportStrategy {
   private readonly listeners = new Map<string, Listener>();
   private readonly parkedCaches = new Map<string, ParkedCache>();
   private readonly ignored: ReadonlySet<string>;
+  private readonly standing = new StoppedPartitions();
   private subscription: Subscription | undefined;
-  private purging: NodeJS.Timeout | undefined;
   private connected = false;
   /** How often letters were added: an answer that was on its way meanwhile is not to be remembered. */
   private parkings = 0;
@@ -98,8 +100,12 @@ export class VafaTransport extends Server implements CustomTransportStrategy {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.purging);
     await this.subscription?.close();
+  }
+
+  /** Partitions of this consumer that stand still, since no further dead letter is kept. */
+  get stoppedPartitions(): number {
+    return this.standing.size;
   }
 
   /** Messages not yet taken, per topic. */
@@ -119,11 +125,9 @@ export class VafaTransport extends Server implements CustomTransportStrategy {
 
   private async open(): Promise<void> {
     if (!this.connected) throw new Error('connect the transport with connectTransport(app, transport)');
-    const { bus, group, topics, deadLetters } = this.options;
+    const { bus, group, topics } = this.options;
     const { pageSize } = this.settings;
     this.subscription = await bus.subscribe({ group, topics, pageSize, handler: (batch) => this.handle(batch) });
-    const purge = (): Promise<unknown> => deadLetters.purge().catch((error: unknown) => this.report(error));
-    this.purging = setInterval(() => void purge(), PURGE_INTERVAL_MS).unref();
   }
 
   private async handle(batch: Batch): Promise<void> {
@@ -132,21 +136,32 @@ export class VafaTransport extends Server implements CustomTransportStrategy {
       HEARTBEAT_INTERVAL_MS,
     );
     try {
-      const { items, letters } = sortPage(batch.messages, {
-        group: this.options.group,
-        decode: this.options.decode,
-        replayOf: (message) => this.options.deadLetters.replayOf(message),
-        isHandled: (type) => this.listeners.has(type),
-        isIgnored: (type) => this.ignored.has(type),
-      });
-      await this.addLetters(batch, letters);
-      const { live, behind } = await this.withoutParked(batch, items);
-      const { letters: failed, replayed } = await this.workOff(batch, live);
-      await this.addLetters(batch, [...behind, ...failed]);
-      await this.options.deadLetters.settle(replayed);
+      await this.work(batch);
+      this.standing.go(batch);
+    } catch (error) {
+      if (error instanceof DeadLettersFull && this.standing.stop(batch)) this.options.onStopped?.(error);
+      throw error;
     } finally {
       clearInterval(beat);
     }
+  }
+
+  /** Every step may be the last before a crash: the page then comes again from its beginning, and finds what was kept. */
+  private async work(batch: Batch): Promise<void> {
+    const { items, letters, leftAlone } = sortPage(batch.messages, {
+      group: this.options.group,
+      decode: this.options.decode,
+      replayOf: (message) => this.options.deadLetters.replayOf(message),
+      isHandled: (type) => this.listeners.has(type),
+      isIgnored: (type) => this.ignored.has(type),
+    });
+    await this.addLetters(batch, letters);
+    const { live, behind } = await this.withoutParked(batch, await this.withoutVoid(items));
+    // Before the others are worked off: where there is no room for what waits, they would be worked off again and again.
+    await this.addLetters(batch, behind);
+    const { letters: failed, replayed } = await this.workOff(batch, live);
+    await this.addLetters(batch, failed);
+    await this.options.deadLetters.settle([...leftAlone, ...replayed]);
   }
 
   private async workOff(batch: Batch, items: readonly Item[]): Promise<PageWorker> {
@@ -178,6 +193,21 @@ export class VafaTransport extends Server implements CustomTransportStrategy {
     this.parkings++;
     this.parkedCaches.delete(batch.topic);
     this.options.onDeadLetters?.(letters.map(({ message: { topic }, kind, reason }) => ({ topic, kind, reason })));
+  }
+
+  /** Without copies of letters that are settled by now, and without second copies. */
+  private async withoutVoid(items: readonly Item[]): Promise<readonly Item[]> {
+    const replays = items.flatMap(({ replay }) => replay ?? []);
+    if (replays.length === 0) return items;
+    const awaited = await this.options.deadLetters.awaited(replays);
+    const seen = new Set<string>();
+    return items.filter(({ replay }) => {
+      if (replay === undefined) return true;
+      const place = `${replay.letterId} ${replay.round}`;
+      const isFirst = !seen.has(place);
+      seen.add(place);
+      return isFirst && awaited.has(replay.letterId);
+    });
   }
 
   /** Takes out what has to wait behind a parked key, and copies of replays that are void. */

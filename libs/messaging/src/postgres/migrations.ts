@@ -72,9 +72,27 @@ class CreateMessaging1763800000000 implements MigrationInterface {
   }
 }
 
+class BoundDeadLetters1795000000801 implements MigrationInterface {
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.query(`
+      -- No two rounds bear one number, whatever became of their key in between.
+      create sequence messaging.replay_rounds as integer;
+
+      -- As exact as a place in a list is written.
+      alter table messaging.dead_letters
+        alter at type timestamptz(3), alter settled_at type timestamptz(3);
+      create index dead_letters_open on messaging.dead_letters (group_name, topic, kind, at)
+        where status in ('waiting', 'replaying');`);
+  }
+
+  async down(): Promise<void> {
+    throw new Error('migrations go forward only');
+  }
+}
+
 /** What the bus keeps in PostgreSQL. A service that enqueues in its own transactions inherits this role. */
 export const messagingMigrations: MigrationSet = {
   schema: 'messaging',
   role: 'vafa_messaging',
-  migrations: [CreateMessaging1763800000000],
+  migrations: [CreateMessaging1763800000000, BoundDeadLetters1795000000801],
 };

@@ -1,0 +1,124 @@
+import {
+  Controller,
+  type CallHandler,
+  type ExecutionContext,
+  Injectable,
+  type INestApplication,
+  Module,
+  type NestInterceptor,
+  type PipeTransform,
+  type Type,
+  UseInterceptors,
+  UsePipes,
+} from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { Ctx, EventPattern, Payload } from '@nestjs/microservices';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import {
+  connectTransport,
+  type DeadLetters,
+  type Decoded,
+  type InboundContext,
+  type InboundEvent,
+  type Message,
+  type MessageBus,
+  VafaTransport,
+  type VafaTransportOptions,
+} from '@vafa/messaging';
+import { map, type Observable } from 'rxjs';
+
+/** What the suites of the transport need of an adapter. */
+export type TransportHarness = {
+  readonly bus: MessageBus;
+  readonly deadLetters: DeadLetters;
+  close(): Promise<void>;
+};
+
+export type Handle = (payload: never, context: InboundContext) => unknown;
+
+export const ATTEMPTS_MAX = 3;
+export const TOPIC = 'things';
+
+/** A Nest application with these controllers, listening to the topic. */
+export const startListening = async (
+  { bus, deadLetters }: TransportHarness,
+  controllers: Type[],
+  options: Partial<VafaTransportOptions> = {},
+): Promise<INestApplication> => {
+  const transport = new VafaTransport({
+    bus,
+    deadLetters,
+    group: 'service',
+    topics: [TOPIC],
+    decode,
+    attemptsMax: ATTEMPTS_MAX,
+    backoffMs: 10,
+    handlerTimeoutMs: 300,
+    ...options,
+  });
+  const app = await NestFactory.create(moduleOf(controllers), new FastifyAdapter(), { logger: false });
+  connectTransport(app, transport);
+  await app.startAllMicroservices();
+  await app.init();
+  return app;
+};
+
+export const thing = (type: string, key: string, data: number): Message => ({
+  topic: TOPIC,
+  key,
+  value: Buffer.from(JSON.stringify({ id: `${key}-${data}`, source: '/test', type, data })),
+});
+
+export const decode = (value: Buffer): Decoded => {
+  try {
+    const event = JSON.parse(value.toString()) as Extract<Decoded, { ok: true }>['event'];
+    if (event.type !== 'unknown') return { ok: true, event };
+    return { ok: false, reason: 'unknown-type', detail: 'nobody knows it', errors: [] };
+  } catch {
+    return { ok: false, reason: 'not-json', detail: 'not JSON', errors: [{ pointer: '/x', detail: 'is wrong' }] };
+  }
+};
+
+const moduleOf = (controllers: Type[]): Type => {
+  @Module({ controllers })
+  class ServiceModule {}
+  return ServiceModule;
+};
+
+export const listener = (type: string, handle: Handle, page = false): Type => {
+  @Controller()
+  class Listener {
+    @EventPattern<string>(type, page ? { page: true } : {})
+    on(@Payload() payload: unknown, @Ctx() context: InboundContext): unknown {
+      return handle(payload as never, context);
+    }
+  }
+  return Listener;
+};
+
+@Injectable()
+class NextNumber implements PipeTransform<InboundEvent<number>, number> {
+  transform(event: InboundEvent<number>): number {
+    return event.data + 1;
+  }
+}
+
+export const pipedListener = (type: string, handle: (payload: unknown) => void): Type => {
+  @Injectable()
+  class Afterwards implements NestInterceptor {
+    intercept(_context: ExecutionContext, next: CallHandler): Observable<unknown> {
+      return next.handle().pipe(map(() => handle('intercepted')));
+    }
+  }
+
+  @Controller()
+  class PipedListener {
+    @EventPattern<string>(type)
+    @UseInterceptors(Afterwards)
+    @UsePipes(NextNumber)
+    on(@Payload() payload: unknown): void {
+      handle(payload);
+    }
+  }
+  return PipedListener;
+};
