@@ -10,6 +10,8 @@ import { RunningClub } from './running-club.js';
 
 const LONG_MS = 10 * 60_000;
 
+type Letters = { readonly items: readonly { readonly id: string }[] };
+
 describe('vafa with a running club', () => {
   let club: RunningClub;
   const inFolder = (name: string): string => join(club.folder, name);
@@ -156,6 +158,45 @@ describe('vafa with a running club', () => {
         await owner(mend, [row?.account]);
       }
       expect(await club.json('verify')).toMatchObject({ code: 0, ok: true });
+    },
+    LONG_MS,
+  );
+
+  it(
+    'lists, shows, replays and discards what could not be taken',
+    async () => {
+      await owner(`insert into messaging.log (topic, partition, key, value)
+        select id, 0, 'external:dead', '{"cut":'::bytea from messaging.topics where name = 'commerce.purchases'`);
+      const waiting = async () => (await club.json('dead-letters', 'list', '--reason-begins', 'not-json')) as Letters;
+      let found = await waiting();
+      const deadline = performance.now() + LONG_MS / 10;
+      while (found.items.length === 0 && performance.now() < deadline) found = await waiting();
+      const id = found.items[0]?.id ?? '';
+      expect((await club.vafa('dead-letters', 'list')).stdout).toMatch(
+        new RegExp(`waiting +invalid +points +commerce\\.purchases +${id} +not-json: `),
+      );
+      const shown = await club.vafa('dead-letters', 'show', id);
+      expect(shown).toMatchObject({ code: 0, stdout: expect.stringContaining('{"cut":') });
+      expect(await club.json('dead-letters', 'replay', id)).toMatchObject({ code: 0, letters: 1, sent: 1 });
+      expect(await club.vafa('dead-letters', 'discard', id)).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining('--reason'),
+      });
+      expect(await club.vafa('dead-letters', 'replay')).toMatchObject({ code: 2 });
+      expect(await club.json('dead-letters', 'discard', id, '--reason', 'cut off')).toMatchObject({
+        code: 0,
+        letters: 1,
+      });
+      expect(await club.vafa('dead-letters', 'discard', id, '--reason', 'again')).toMatchObject({ code: 1 });
+      expect((await club.vafa('dead-letters', 'list')).stdout).toBe('No dead letters.\n');
+      expect((await club.json('dead-letters', 'list', '--status', 'discarded'))['items']).toMatchObject([
+        { id, note: 'cut off' },
+      ]);
+      expect(await club.vafa('dead-letters', 'list', '--kind', 'odd')).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('--kind must be one of'),
+      });
+      expect(await club.vafa('dead-letters', 'show', 'odd')).toMatchObject({ code: 1 });
     },
     LONG_MS,
   );

@@ -17,7 +17,7 @@ export const pointsService: ServiceDefinition<PointsConfig> = {
   name: 'points',
   description: 'The points ledger: purchases in, points out, and an explanation of every one of them.',
   paths: [
-    /^\/v1\/(?:purchases|activities)(?:\/|$)/,
+    /^\/v1\/(?:purchases|activities|dead-letters)(?:\/|$)/,
     /^\/v1\/members\/[^/]+\/points(?:\/|$)/,
     /^\/v1\/read-models\/points(?:\/|$)/,
   ],

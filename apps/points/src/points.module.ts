@@ -1,6 +1,6 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { DeciderRunner, StateCache } from '@vafa/event-sourcing';
-import type { ServiceContext } from '@vafa/service';
+import { DeadLetterDesk, DeadLettersController, type ServiceContext } from '@vafa/service';
 import { ActivityIntake } from './application/activities.js';
 import { Claiming } from './application/claiming.js';
 import { Claims } from './application/claims.js';
@@ -32,7 +32,7 @@ class PointsModule {}
 
 /** All wiring of the service. */
 export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModule => {
-  const { config, database, audit, bus, eventStore, clock } = context;
+  const { config, database, audit, bus, deadLetters, eventStore, clock } = context;
   const references = new References(database);
   const claims = new Claims(database);
   const register = new Register(claims, references);
@@ -66,6 +66,7 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
       PointsController,
       PurchasesController,
       ActivitiesController,
+      DeadLettersController,
       PurchasesHandler,
       ActivitiesHandler,
       MembersHandler,
@@ -79,6 +80,7 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
       { provide: LedgerQueries, useValue: new LedgerQueries(database) },
       { provide: LedgerHistory, useValue: new LedgerHistory(database) },
       { provide: LedgerWorker, useValue: worker },
+      { provide: DeadLetterDesk, useValue: new DeadLetterDesk(deadLetters, audit) },
       { provide: CLOCK, useValue: clock },
       { provide: PROGRAMME, useValue: programme },
     ],

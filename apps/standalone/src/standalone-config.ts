@@ -14,7 +14,7 @@ import { standaloneConfig, type StandaloneSettings } from './settings.js';
 
 /** Everything the process as a whole reads; the services read their own besides. */
 export type StandaloneConfig = Omit<CommonConfig, 'dataFolder'> &
-  Pick<ServiceConfig, 'databaseUrl' | 'databasePoolSize' | 'deadLetterKey'> &
+  Omit<ServiceConfig, 'migrate'> &
   StandaloneSettings & {
     /** The data folder as an absolute path. */
     readonly folder: string;
@@ -35,12 +35,10 @@ export function readStandaloneConfig(env: Environment, root: string): Standalone
   };
   const { common, oidc, service, standalone } = readConfigs(definitions, env);
   const { dataFolder, ...rest } = common;
-  const { databaseUrl, databasePoolSize, deadLetterKey } = service;
+  const { migrate: _always, ...shared } = service;
   return Object.freeze({
     ...rest,
-    databaseUrl,
-    databasePoolSize,
-    deadLetterKey,
+    ...shared,
     ...standalone,
     folder: resolve(root, dataFolder),
     oidc: oidcOptions(oidc),

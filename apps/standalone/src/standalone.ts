@@ -7,6 +7,7 @@ import {
   migrationSets,
   openDeadLetterKey,
   openVerifier,
+  deadLetterSettings,
   type RunningService,
 } from '@vafa/service';
 import type { StandaloneConfig } from './standalone-config.js';
@@ -131,6 +132,7 @@ async function openShared(
     production,
     verifier: await openVerifier({ oidc: config.oidc, production, folder, logger }),
     deadLetterKey: await openDeadLetterKey(folder, config.deadLetterKey),
+    deadLetters: deadLetterSettings(config),
     logger,
   });
   cleanup.defer(() => shared.close());

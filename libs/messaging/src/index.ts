@@ -9,6 +9,6 @@ export { EventPagePattern } from './nest/event-page-pattern.js';
 export { HandlerTimeout } from './nest/handler-call.js';
 export { InboundContext, type Decode, type Decoded, type InboundEvent } from './nest/inbound.js';
 export { VafaTransport, type VafaTransportOptions } from './nest/vafa-transport.js';
-export { PostgresDeadLetters } from './postgres/postgres-dead-letters.js';
+export { PostgresDeadLetters, type DeadLetterSettings } from './postgres/postgres-dead-letters.js';
 export { REPLAY_HEADER, type Replay } from './replay-header.js';
 export { enqueueEvents, type UnsequencedEvent } from './sequences.js';

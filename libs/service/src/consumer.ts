@@ -1,6 +1,7 @@
 import { decodeMessage } from '@vafa/contracts';
-import { VafaTransport } from '@vafa/messaging';
+import { VafaTransport, type DeadLetters, type LetterSummary } from '@vafa/messaging';
 import type { ServiceContext, ServiceDefinition } from './definition.js';
+import type { Metrics } from './metrics.js';
 
 /** The transport that hands a service's topics to its handlers, with its metrics and its place in readiness. */
 export const createConsumer = <Config>(
@@ -26,6 +27,7 @@ export const createConsumer = <Config>(
         logger.warn({ topic, kind, reason }, 'a message went to the dead letters');
       }
     },
+    onStopped: (err) => logger.error({ err }, 'partitions stand still'),
     onError: (err) => logger.warn({ err }, 'a message could not be handled'),
   });
   metrics.gauge({
@@ -36,9 +38,43 @@ export const createConsumer = <Config>(
       for (const [topic, lag] of await transport.lag()) gauge.set({ group, topic }, lag);
     },
   });
+  metrics.gauge({
+    name: 'vafa_consumer_stopped_partitions',
+    help: 'Partitions that stand still, since no further dead letter is kept',
+    collect: (gauge) => gauge.set(transport.stoppedPartitions),
+  });
+  watchLetters(metrics, deadLetters, group);
   health.add('consumer', async () => {
     const lag = await transport.lag();
-    return { messagesBehind: [...lag.values()].reduce((sum, one) => sum + one, 0) };
+    const messagesBehind = [...lag.values()].reduce((sum, one) => sum + one, 0);
+    // Told, but no reason to be taken out of service: it is over HTTP that letters are settled, and the others' partitions go on.
+    return { messagesBehind, stoppedPartitions: transport.stoppedPartitions };
   });
   return transport;
+};
+
+/** A scrape asks once for both. */
+const SUMMARY_KEPT_MS = 1_000;
+
+/** How many letters wait and for how long. What no longer waits is no longer told of. */
+const watchLetters = (metrics: Metrics, deadLetters: DeadLetters, group: string): void => {
+  let kept: { readonly at: number; readonly summary: Promise<LetterSummary[]> } | undefined;
+  const summary = (): Promise<LetterSummary[]> => {
+    const at = performance.now();
+    if (kept === undefined || at - kept.at > SUMMARY_KEPT_MS) kept = { at, summary: deadLetters.summary(group) };
+    return kept.summary;
+  };
+  const gauge = (name: string, help: string, figure: (one: LetterSummary) => number): void =>
+    void metrics.gauge({
+      name,
+      help,
+      labels: ['topic', 'kind'],
+      collect: async (shown) => {
+        const found = await summary();
+        shown.reset();
+        for (const one of found) shown.set({ topic: one.topic, kind: one.kind }, figure(one));
+      },
+    });
+  gauge('vafa_dead_letters_open', 'Dead letters that are neither replayed nor discarded', ({ open }) => open);
+  gauge('vafa_dead_letters_oldest_seconds', 'Age of the oldest of them', ({ oldestSeconds }) => oldestSeconds);
 };

@@ -26,6 +26,8 @@ export { TokenVerifier, type TrustedIssuer } from './auth/verifier.js';
 export { ClockRefusal, FixedClock, type Clock } from './clock/clock.js';
 export { DatabaseClock, type DatabaseClockOptions } from './clock/database-clock.js';
 export { SERVICE_ROLE, serviceMigrations } from './clock/migrations.js';
+export { DeadLetterDesk } from './dead-letters/dead-letter-desk.js';
+export { DeadLettersController } from './dead-letters/dead-letters.controller.js';
 export { ConfigError, defineConfig, listSettings, readConfigs, registeredSettings } from './config.js';
 export { setting, unknownSettings } from './config.js';
 export { boolean, hex, integer, listOf, oneOf, text, url, withoutPassword } from './config.js';
@@ -47,6 +49,6 @@ export { createLogger, silentLogger, type LogLevel, type Logger, type LoggerOpti
 export { Metrics } from './metrics.js';
 export { editDistance, nearest } from './nearest.js';
 export { EXIT, runService } from './run-service.js';
-export { commonConfig, serviceConfig, type CommonConfig, type ServiceConfig } from './settings.js';
+export { commonConfig, deadLetterSettings, serviceConfig, type CommonConfig, type ServiceConfig } from './settings.js';
 export { startService } from './start-service.js';
 export { stopSignal, type StopSignal } from './stop-signal.js';

@@ -1,13 +1,14 @@
 import { TOPICS } from '@vafa/contracts';
 import { MemoryEventStore, PostgresEventStore, eventStoreMigrations, type EventStore } from '@vafa/event-sourcing';
 import { PostgresDeadLetters, MemoryMessageBus, PostgresMessageBus, messagingMigrations } from '@vafa/messaging';
-import type { MessageBus } from '@vafa/messaging';
+import type { DeadLetterSettings, MessageBus } from '@vafa/messaging';
 import { Database, migrate, type MigrationSet } from '@vafa/persistence';
 import { Audit } from './audit/audit.js';
 import { auditMigrations } from './audit/migrations.js';
 import type { TokenVerifier } from './auth/verifier.js';
 import type { Clock } from './clock/clock.js';
 import { DatabaseClock } from './clock/database-clock.js';
+import { DeadLetterPurge } from './dead-letters/dead-letter-purge.js';
 import { serviceMigrations } from './clock/migrations.js';
 import type { ServiceContext, ServiceDefinition } from './definition.js';
 import { Health } from './health.js';
@@ -45,6 +46,8 @@ export type InstallationOptions = {
   readonly verifier: TokenVerifier;
   /** 32 bytes, the same in every process: see `openDeadLetterKey`. */
   readonly deadLetterKey: Buffer;
+  /** How long dead letters are kept, how many may wait, and how often old ones are looked for: as `deadLetterSettings` gives it. */
+  readonly deadLetters?: DeadLetterSettings & { readonly purgeIntervalMs?: number };
   readonly logger: Logger;
   /** Store and bus: in PostgreSQL by default, in memory for tests. */
   readonly adapters?: 'postgres' | 'memory';
@@ -62,6 +65,7 @@ const CLOCK_POOL_SIZE = 1;
 /** What the services of one process share: bus, event store, clock. Opened before them, closed after them. */
 export class Installation {
   private processMetrics: boolean;
+  private purging: DeadLetterPurge | undefined;
 
   private constructor(
     private readonly options: InstallationOptions,
@@ -100,7 +104,9 @@ export class Installation {
     const { bus, eventStore, clock } = this;
     const health = new Health(logger);
     const { verifier, deadLetterKey } = this.options;
-    const deadLetters = new PostgresDeadLetters(database, bus, deadLetterKey);
+    const deadLetters = new PostgresDeadLetters(database, bus, deadLetterKey, this.options.deadLetters);
+    // Once a process: the letters of all services lie together.
+    this.purging ??= new DeadLetterPurge(deadLetters, this.options.logger, this.options.deadLetters?.purgeIntervalMs);
     const audit = new Audit(name, database);
     return { config, database, audit, bus, deadLetters, eventStore, clock, logger, metrics, health, verifier };
   }
@@ -108,6 +114,7 @@ export class Installation {
   /** Closes bus and store, then the clock, the databases last. To be called once the services are closed. */
   async close(): Promise<void> {
     const { logger } = this.options;
+    await this.purging?.close();
     await closing('bus', () => this.bus.close(), logger);
     await closing('event store', () => this.eventStore.close(), logger);
     if (this.clock instanceof DatabaseClock) this.clock.close();

@@ -7,7 +7,7 @@ import type { RunningService, ServiceDefinition } from './definition.js';
 import { Installation, migrateInstallation } from './installation.js';
 import { openDeadLetterKey } from './key-file.js';
 import { createLogger, type Logger } from './logger.js';
-import { commonConfig, serviceConfig, type CommonConfig, type ServiceConfig } from './settings.js';
+import { commonConfig, deadLetterSettings, serviceConfig, type CommonConfig, type ServiceConfig } from './settings.js';
 import { stopSignal } from './stop-signal.js';
 import { startService } from './start-service.js';
 
@@ -97,6 +97,7 @@ const openInstallation = async (
     production,
     verifier: await openVerifier({ oidc, production, folder, logger }),
     deadLetterKey: await openDeadLetterKey(folder, service.deadLetterKey),
+    deadLetters: deadLetterSettings(service),
     logger,
   });
 };

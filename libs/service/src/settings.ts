@@ -1,3 +1,4 @@
+import { OPEN_MAX, OPEN_PER_KEY_MAX, type DeadLetterSettings } from '@vafa/messaging';
 import { boolean, defineConfig, hex, integer, oneOf, setting, text, url, type ConfigOf } from './config.js';
 
 /** The settings every process has, whatever services run in it. */
@@ -42,6 +43,22 @@ export const serviceConfig = defineConfig({
     secret: true,
     description: 'what dead letters are encrypted with, the same in every process; by default a key kept in VAFA_DATA',
   }),
+  deadLettersKeptDays: setting('VAFA_DEAD_LETTERS_KEPT_DAYS', integer({ min: 1, max: 3_650 }), {
+    default: 30,
+    description: 'days after which dead letters are deleted, settled or not',
+  }),
+  deadLettersPurgeMinutes: setting('VAFA_DEAD_LETTERS_PURGE_MINUTES', integer({ min: 1, max: 1_440 }), {
+    default: 60,
+    description: 'minutes between two looks for dead letters that are to be deleted',
+  }),
+  deadLettersMax: setting('VAFA_DEAD_LETTERS_MAX', integer({ min: 1, max: 10_000_000 }), {
+    default: OPEN_MAX,
+    description: 'dead letters of a service that wait at most; beyond them its partitions stop',
+  }),
+  deadLettersPerKeyMax: setting('VAFA_DEAD_LETTERS_PER_KEY_MAX', integer({ min: 1, max: 1_000_000 }), {
+    default: OPEN_PER_KEY_MAX,
+    description: 'messages of one key that wait behind a failed one at most; beyond them its partition stops',
+  }),
   migrate: setting('VAFA_MIGRATE', boolean(), {
     default: false,
     description: 'whether a service on its own brings its tables up to date before it starts',
@@ -49,3 +66,19 @@ export const serviceConfig = defineConfig({
 });
 
 export type ServiceConfig = ConfigOf<typeof serviceConfig>;
+
+const DAY_MS = 24 * 3_600_000;
+const MINUTE_MS = 60_000;
+
+/** The settings of the dead letters as an installation takes them. */
+export const deadLetterSettings = (
+  config: Pick<
+    ServiceConfig,
+    'deadLettersKeptDays' | 'deadLettersPurgeMinutes' | 'deadLettersMax' | 'deadLettersPerKeyMax'
+  >,
+): Required<DeadLetterSettings> & { readonly purgeIntervalMs: number } => ({
+  retentionMs: config.deadLettersKeptDays * DAY_MS,
+  purgeIntervalMs: config.deadLettersPurgeMinutes * MINUTE_MS,
+  openMax: config.deadLettersMax,
+  openPerKeyMax: config.deadLettersPerKeyMax,
+});

@@ -4,6 +4,7 @@ import { importPurchases } from '../import/import-purchases.js';
 import { audit } from './audit.js';
 import { clock } from './clock.js';
 import { config } from './config.js';
+import { discardLetters, listLetters, replayLetters, showLetter } from './dead-letters.js';
 import { generatePurchases } from './generate-purchases.js';
 import { points } from './points.js';
 import { rebuild } from './rebuild.js';
@@ -24,6 +25,10 @@ export const commands: readonly Command[] = [
   points,
   verify,
   rebuild,
+  listLetters,
+  showLetter,
+  replayLetters,
+  discardLetters,
   clock,
   audit,
 ];
