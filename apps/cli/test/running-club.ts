@@ -16,15 +16,23 @@ export class RunningClub {
   private child: ChildProcess | undefined;
   private output = '';
 
-  private constructor(readonly folder: string) {}
+  private constructor(
+    readonly folder: string,
+    private readonly settings: Readonly<Record<string, string>>,
+  ) {}
 
   static async start(): Promise<RunningClub> {
+    const club = await RunningClub.stopped();
+    await club.start();
+    return club;
+  }
+
+  /** A folder in which nothing has been started yet. */
+  static async stopped(settings: Readonly<Record<string, string>> = {}): Promise<RunningClub> {
     const folder = await mkdtemp(join(tmpdir(), 'vafa-cli-'));
     // PostgreSQL runs as a user of its own where this is root.
     await chmod(folder, 0o755);
-    const club = new RunningClub(folder);
-    await club.start();
-    return club;
+    return new RunningClub(folder, settings);
   }
 
   async start(): Promise<void> {
@@ -47,10 +55,20 @@ export class RunningClub {
     await this.ended();
   }
 
-  async dispose(): Promise<void> {
+  async stop(): Promise<void> {
     if (this.child?.exitCode === null && this.child.signalCode === null) this.child.kill('SIGTERM');
     await this.ended();
+  }
+
+  async dispose(): Promise<void> {
+    await this.stop();
     await rm(this.folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
+  }
+
+  /** A program of the checkout without the script around it, for those who kill it. */
+  program(name: string, ...args: string[]): ChildProcess {
+    const file = fileURLToPath(new URL(`../../../apps/${name}`, import.meta.url));
+    return spawn(process.execPath, [file, ...args], { env: this.env(), cwd: this.folder, stdio: 'ignore' });
   }
 
   /** Runs a command to its end. */
@@ -74,7 +92,7 @@ export class RunningClub {
 
   private env(): NodeJS.ProcessEnv {
     const { NODE_OPTIONS: _options, ...rest } = process.env;
-    return { ...rest, VAFA_DATA: join(this.folder, 'data'), VAFA_PORT: '0', VAFA_DATABASE_PORT: '0' };
+    return { ...rest, VAFA_DATA: join(this.folder, 'data'), VAFA_PORT: '0', VAFA_DATABASE_PORT: '0', ...this.settings };
   }
 
   private async ended(): Promise<void> {

@@ -1,5 +1,7 @@
 import type { BeforeApplicationShutdown, OnApplicationBootstrap, OnApplicationShutdown } from '@nestjs/common';
 import type { LogReader, ReaderWatch, Rebuild, RebuildProgress } from '@vafa/event-sourcing';
+import type { Database } from '@vafa/persistence';
+import type { Actor, Audit } from '@vafa/service';
 import type { Outcomes } from './application/outcomes.js';
 import type { PointsEvent } from './events/points-event.js';
 
@@ -18,6 +20,8 @@ type Parts = {
   readonly rebuild: Rebuild<PointsEvent>;
   readonly watch: ReaderWatch;
   readonly outcomes: Outcomes;
+  readonly audit: Audit;
+  readonly database: Database;
 };
 
 /** Runs the reader for as long as the service runs, and answers those who wait for what it has just made visible. */
@@ -40,7 +44,9 @@ export class LedgerWorker implements OnApplicationBootstrap, BeforeApplicationSh
   }
 
   /** Begins a rebuild unless one is under way. */
-  async startRebuild(): Promise<ReadModelReport> {
+  async startRebuild(actor: Actor): Promise<ReadModelReport> {
+    const { audit, database } = this.parts;
+    await audit.record(database, { actor, action: 'read-models.rebuilt', subject: 'points' });
     await this.parts.rebuild.start();
     return this.report();
   }

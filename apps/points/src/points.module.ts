@@ -58,7 +58,7 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
     clock,
     programme,
   });
-  const worker = new LedgerWorker({ ...ledgerReaders({ context, snapshots, states }), outcomes });
+  const worker = new LedgerWorker({ ...ledgerReaders({ context, snapshots, states }), outcomes, audit, database });
   return {
     module: PointsModule,
     controllers: [

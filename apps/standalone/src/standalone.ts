@@ -77,7 +77,8 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   return { run, database, services: services.map(({ running }) => running), stop };
 }
 
-function prepareFolder(folder: string): void {
+/** Makes the data folder where it is missing. @throws StartupError where it cannot be written */
+export function prepareFolder(folder: string): void {
   try {
     mkdirSync(folder, { recursive: true });
     accessSync(folder, constants.W_OK);

@@ -1,3 +1,6 @@
+export { ArchiveError, ArchiveReader, ArchiveWriter, freeBytes } from './archive/archive-file.js';
+export { dumpDatabase, type Manifest } from './archive/dump.js';
+export { checkArchive, loadDatabase, readManifest, type LoadOptions } from './archive/load.js';
 export { assertName, connectClient, parseInt8, type ConnectionOptions } from './connection.js';
 export { copyCell, copyLine, copyRows, copyStatement, quoteName } from './copy.js';
 export { Database, type DatabaseOptions, type Querier } from './database.js';

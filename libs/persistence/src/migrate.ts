@@ -2,6 +2,7 @@ import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 import pg from 'pg';
 import type { MigrationInterface } from 'typeorm';
 import { DataSource } from 'typeorm';
+import { refuseHalfRestored } from './archive/restore-mark.js';
 import { assertName, connectClient, connectionConfig } from './connection.js';
 
 /** What one service or library needs in the database. */
@@ -21,6 +22,8 @@ export type MigrationSet = {
 export type MigrateOptions = {
   /** Gives the role `analyst` a login with this password. Without it the role exists and cannot log in. */
   readonly analystPassword?: string;
+  /** The caller is the one who puts a backup into the database; for everybody else one that is only half there is refused. */
+  readonly restoring?: boolean;
 };
 
 export const ANALYST_ROLE = 'analyst';
@@ -47,6 +50,7 @@ export const migrate = async (
   const client = await connectClient({ url, applicationName: 'vafa-migrate' });
   try {
     await client.query(LOCK, [LOCK_NAME]);
+    if (options.restoring !== true) await refuseHalfRestored(client);
     await withRoleRetry(() => ensureAnalytics(client, options.analystPassword));
     for (const set of sets) {
       await withRoleRetry(() => ensureSchema(client, set));

@@ -2,12 +2,14 @@ import type { Command } from '../command.js';
 import { importMembers } from '../import/import-members.js';
 import { importPurchases } from '../import/import-purchases.js';
 import { audit } from './audit.js';
+import { backup } from './backup.js';
 import { clock } from './clock.js';
 import { config } from './config.js';
 import { discardLetters, listLetters, replayLetters, showLetter } from './dead-letters.js';
 import { generatePurchases } from './generate-purchases.js';
 import { points } from './points.js';
 import { rebuild } from './rebuild.js';
+import { restore } from './restore.js';
 import { start } from './start.js';
 import { status } from './status.js';
 import { token } from './token.js';
@@ -29,6 +31,8 @@ export const commands: readonly Command[] = [
   showLetter,
   replayLetters,
   discardLetters,
+  backup,
+  restore,
   clock,
   audit,
 ];

@@ -1,6 +1,7 @@
-import { Controller, Get, HttpCode, Inject, Post } from '@nestjs/common';
+import { Controller, Get, HttpCode, Inject, Post, Req } from '@nestjs/common';
 import { ApiAcceptedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { Permission } from '@vafa/service';
+import { actorOf, Permission } from '@vafa/service';
+import type { FastifyRequest } from 'fastify';
 import { LedgerWorker, type ReadModelReport } from '../ledger-worker.js';
 import { READ_MODEL } from './schemas.js';
 
@@ -26,7 +27,7 @@ export class ReadModelsController {
     description: 'Answers at once. While one is under way, asking again changes nothing: `rebuild` says how far it is.',
   })
   @ApiAcceptedResponse({ schema: READ_MODEL })
-  rebuild(): Promise<ReadModelReport> {
-    return this.worker.startRebuild();
+  async rebuild(@Req() request: FastifyRequest): Promise<ReadModelReport> {
+    return this.worker.startRebuild(actorOf(request));
   }
 }

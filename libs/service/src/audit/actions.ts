@@ -13,6 +13,10 @@ export const AUDIT_ACTIONS = {
   'dead-letters.discarded': 'Dead letters were given up. Subject: the letter, or `dead-letters` for several.',
   'periods.closed': 'A period was closed, and its statements with it. Subject: the period.',
   'clock.moved': 'Business time was moved on. Subject: `clock`; `details`: from when to when.',
+  'read-models.rebuilt': 'Somebody asked for a rebuild of a read model. Subject: the read model.',
+  'backup.written': 'Somebody wrote a backup. Subject: `database`; `details`: how many rows.',
+  'backup.restored':
+    'A backup took the place of what was here. Subject: its file; `details`: of when, by which version.',
   'tokens.minted':
     'An operator had the embedded issuer mint a token. Subject: the member or the role; `details`: role and lifetime.',
 } as const satisfies Readonly<Record<string, string>>;
