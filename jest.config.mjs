@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 const swc = JSON.parse(readFileSync(new URL('./.swcrc', import.meta.url), 'utf8'));
 
 /**
- * Three suites by speed: `unit` does no I/O, `int` has one real part (PostgreSQL), `e2e` is the whole.
+ * Three suites by speed: `unit` does no I/O, `int` has one real part (PostgreSQL), `e2e` is the whole. `kafka` needs a broker besides.
  * Workspace packages resolve to their sources, so that no build is needed to test.
  */
 const shared = {
@@ -25,5 +25,12 @@ export default {
     { ...shared, displayName: 'unit', testMatch: ['<rootDir>/{libs,apps,tools,bench}/**/*.spec.{ts,mjs}'] },
     { ...shared, displayName: 'int', testMatch: ['<rootDir>/{libs,apps,tools}/**/*.int-spec.{ts,mjs}'] },
     { ...shared, displayName: 'e2e', testMatch: ['<rootDir>/{libs,apps}/**/*.e2e-spec.ts'] },
+    {
+      ...shared,
+      displayName: 'kafka',
+      testMatch: ['<rootDir>/{libs,apps}/**/*.kafka-spec.ts'],
+      globalSetup: '<rootDir>/tools/kafka/setup.mjs',
+      globalTeardown: '<rootDir>/tools/kafka/teardown.mjs',
+    },
   ],
 };

@@ -21,7 +21,9 @@ export async function serve({ root, version }: { root: string; version: string }
     const services = loadServices(process.env);
     const standalone = await startStandalone({ config, services, version, say: tell });
     tell(announcement(standalone, config.folder, performance.now() - started));
-    const reason = await Promise.race([stopRequest, standalone.database.lost]).catch((error: unknown) => error);
+    const reason = await Promise.race([stopRequest, standalone.database.lost, standalone.lost]).catch(
+      (error: unknown) => error,
+    );
     if (reason instanceof Error) {
       process.exitCode = EXIT_FAILED;
       complain(reason.message);

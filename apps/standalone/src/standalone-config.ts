@@ -1,12 +1,15 @@
 import { resolve } from 'node:path';
 import {
+  chooseKafka,
   commonConfig,
+  kafkaConfig,
   oidcConfig,
   oidcOptions,
   readConfigs,
   serviceConfig,
   type CommonConfig,
   type Environment,
+  type KafkaChoice,
   type OidcOptions,
   type ServiceConfig,
 } from '@vafa/service';
@@ -18,6 +21,8 @@ export type StandaloneConfig = Omit<CommonConfig, 'dataFolder'> &
   StandaloneSettings & {
     /** The data folder as an absolute path. */
     readonly folder: string;
+    /** Absent where the bus is in PostgreSQL. */
+    readonly kafka?: KafkaChoice | undefined;
     readonly oidc: OidcOptions | null;
   };
 
@@ -31,9 +36,10 @@ export function readStandaloneConfig(env: Environment, root: string): Standalone
     common: commonConfig,
     oidc: oidcConfig,
     service: serviceConfig,
+    kafka: kafkaConfig,
     standalone: standaloneConfig,
   };
-  const { common, oidc, service, standalone } = readConfigs(definitions, env);
+  const { common, oidc, service, kafka, standalone } = readConfigs(definitions, env);
   const { dataFolder, ...rest } = common;
   const { migrate: _always, ...shared } = service;
   return Object.freeze({
@@ -42,5 +48,6 @@ export function readStandaloneConfig(env: Environment, root: string): Standalone
     ...standalone,
     folder: resolve(root, dataFolder),
     oidc: oidcOptions(oidc),
+    kafka: chooseKafka(kafka),
   });
 }

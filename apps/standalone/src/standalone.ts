@@ -32,6 +32,8 @@ export type Standalone = {
   readonly run: RunFile;
   readonly database: DatabaseServer;
   readonly services: readonly RunningService[];
+  /** Rejects when something shared cannot go on for good. */
+  readonly lost: Promise<never>;
   /** Stops taking in, lets what is under way end, commits, closes; PostgreSQL last. Calling it again waits for the first call. */
   stop(): Promise<void>;
 };
@@ -74,7 +76,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   const stack = cleanup.move();
   let stopping: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopping ??= stack.disposeAsync());
-  return { run, database, services: services.map(({ running }) => running), stop };
+  return { run, database, services: services.map(({ running }) => running), lost: shared.lost, stop };
 }
 
 /** Makes the data folder where it is missing. @throws StartupError where it cannot be written */
@@ -134,6 +136,7 @@ async function openShared(
     verifier: await openVerifier({ oidc: config.oidc, production, folder, logger }),
     deadLetterKey: await openDeadLetterKey(folder, config.deadLetterKey),
     deadLetters: deadLetterSettings(config),
+    kafka: config.kafka,
     logger,
   });
   cleanup.defer(() => shared.close());

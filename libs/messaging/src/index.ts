@@ -1,5 +1,17 @@
 export * from './dead-letters.js';
 export * from './message-bus.js';
+export { faultOf, KafkaFault, type KafkaFaultKind } from './kafka/kafka-faults.js';
+export { KafkaMessageBus, type KafkaMessageBusOptions } from './kafka/kafka-message-bus.js';
+export {
+  KAFKA_DEFAULTS,
+  KAFKA_MECHANISMS,
+  KAFKA_SESSION_TIMEOUT_MS,
+  type KafkaMechanism,
+  type KafkaSasl,
+  type KafkaSettings,
+  type KafkaTls,
+} from './kafka/kafka-settings.js';
+export type { KafkaActivity } from './kafka/kafka-subscription.js';
 export { MemoryMessageBus, type MemoryMessageBusOptions } from './memory/memory-message-bus.js';
 export { murmur2, Partitioner, partitionOfKey } from './partitioner.js';
 export { messagingMigrations } from './postgres/migrations.js';

@@ -54,6 +54,8 @@ export type TopicSpec = {
   readonly partitions: number;
   /** Older messages are deleted, whether every group has read them or not. */
   readonly retentionMs: number;
+  /** Keeps the last message of each key for good, instead of everything for a while. Kafka does; elsewhere retention holds. */
+  readonly compacted?: boolean;
 };
 
 /** Every adapter passes the same contract suite (`libs/testing`). */

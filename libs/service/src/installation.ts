@@ -1,6 +1,12 @@
 import { TOPICS } from '@vafa/contracts';
 import { MemoryEventStore, PostgresEventStore, eventStoreMigrations, type EventStore } from '@vafa/event-sourcing';
-import { PostgresDeadLetters, MemoryMessageBus, PostgresMessageBus, messagingMigrations } from '@vafa/messaging';
+import {
+  KafkaMessageBus,
+  MemoryMessageBus,
+  PostgresDeadLetters,
+  PostgresMessageBus,
+  messagingMigrations,
+} from '@vafa/messaging';
 import type { DeadLetterSettings, MessageBus } from '@vafa/messaging';
 import { Database, migrate, type MigrationSet } from '@vafa/persistence';
 import { Audit } from './audit/audit.js';
@@ -12,6 +18,7 @@ import { DeadLetterPurge } from './dead-letters/dead-letter-purge.js';
 import { serviceMigrations } from './clock/migrations.js';
 import type { ServiceContext, ServiceDefinition } from './definition.js';
 import { Health } from './health.js';
+import { BusActivity, openKafkaBus, type KafkaChoice } from './kafka.js';
 import type { Logger } from './logger.js';
 import { Metrics } from './metrics.js';
 
@@ -51,6 +58,8 @@ export type InstallationOptions = {
   readonly logger: Logger;
   /** Store and bus: in PostgreSQL by default, in memory for tests. */
   readonly adapters?: 'postgres' | 'memory';
+  /** The brokers that carry the bus in place of PostgreSQL, which then keeps the outbox. */
+  readonly kafka?: KafkaChoice | undefined;
   /** Another clock than the one in the database. */
   readonly clock?: Clock;
   /** Whether metrics tell of the process as well: for the first service of a process only. */
@@ -66,26 +75,40 @@ const CLOCK_POOL_SIZE = 1;
 export class Installation {
   private processMetrics: boolean;
   private purging: DeadLetterPurge | undefined;
+  private readonly activity: BusActivity;
+  /** Rejects when a shared part cannot go on for good: the process has to end. */
+  readonly lost: Promise<never>;
+  readonly bus: MessageBus;
+  readonly eventStore: EventStore;
 
   private constructor(
     private readonly options: InstallationOptions,
     private readonly pools: Pools,
-    readonly bus: MessageBus,
-    readonly eventStore: EventStore,
+    { bus, eventStore, activity, lost }: Adapters,
     readonly clock: Clock,
   ) {
     this.processMetrics = options.processMetrics ?? true;
+    this.bus = bus;
+    this.eventStore = eventStore;
+    this.activity = activity;
+    this.lost = lost;
   }
 
   /** Connects everything that is shared. @throws where a part cannot be had; nothing is left open then. */
   static async open(options: InstallationOptions): Promise<Installation> {
     const pools = new Pools(options.url, options.logger);
+    let adapters: Adapters | undefined;
     try {
-      const { bus, eventStore } = await openAdapters(options, pools);
-      await bus.ensureTopics(Object.values(TOPICS));
+      adapters = await openAdapters(options, pools);
+      const partitions = options.kafka?.partitions;
+      const topics = Object.values(TOPICS);
+      await adapters.bus.ensureTopics(
+        topics.map((topic) => ({ ...topic, partitions: partitions ?? topic.partitions })),
+      );
       const clock = options.clock ?? (await openClock(options, pools));
-      return new Installation(options, pools, bus, eventStore, clock);
+      return new Installation(options, pools, adapters, clock);
     } catch (error) {
+      if (adapters !== undefined) await closing('bus', adapters.bus.close.bind(adapters.bus), options.logger);
       await pools.close();
       throw error;
     }
@@ -101,6 +124,7 @@ export class Installation {
     const database = await this.pools.open(name, migrations, this.options.poolSize, entities);
     const metrics = new Metrics(name, { process: this.processMetrics });
     this.processMetrics = false;
+    if (this.bus instanceof KafkaMessageBus) this.activity.expose(metrics, this.bus);
     const { bus, eventStore, clock } = this;
     const health = new Health(logger);
     const { verifier, deadLetterKey } = this.options;
@@ -165,14 +189,30 @@ const closing = async (part: string, close: () => Promise<void>, logger: Logger)
   }
 };
 
-const openAdapters = async (
-  { adapters = 'postgres', logger }: InstallationOptions,
-  pools: Pools,
-): Promise<{ bus: MessageBus; eventStore: EventStore }> => {
+type Adapters = {
+  readonly bus: MessageBus;
+  readonly eventStore: EventStore;
+  readonly activity: BusActivity;
+  readonly lost: Promise<never>;
+};
+
+const openAdapters = async (options: InstallationOptions, pools: Pools): Promise<Adapters> => {
+  const { adapters = 'postgres', kafka, logger } = options;
   const onError = (err: unknown): void => logger.warn({ err, part: 'bus' }, 'a failure that nobody waited for');
-  if (adapters === 'memory') return { bus: new MemoryMessageBus({ onError }), eventStore: new MemoryEventStore() };
-  const bus = new PostgresMessageBus(await pools.open('bus', messagingMigrations, BUS_POOL_SIZE), { onError });
-  return { bus, eventStore: new PostgresEventStore(await pools.open('store', eventStoreMigrations, STORE_POOL_SIZE)) };
+  const activity = new BusActivity();
+  const { promise: lost, reject: onFatal } = Promise.withResolvers<never>();
+  // Whoever runs the process waits for it; where nobody does, the log and readiness say it.
+  lost.catch((err: unknown) => logger.fatal({ err, part: 'bus' }, 'the bus cannot go on'));
+  const shared = { activity, lost };
+  if (adapters === 'memory')
+    return { bus: new MemoryMessageBus({ onError }), eventStore: new MemoryEventStore(), ...shared };
+  const database = await pools.open('bus', messagingMigrations, BUS_POOL_SIZE);
+  const bus =
+    kafka === undefined
+      ? new PostgresMessageBus(database, { onError })
+      : openKafkaBus({ choice: kafka, database, logger, activity, onError, onFatal });
+  const store = await pools.open('store', eventStoreMigrations, STORE_POOL_SIZE);
+  return { bus, eventStore: new PostgresEventStore(store), ...shared };
 };
 
 const openClock = async ({ production, logger }: InstallationOptions, pools: Pools): Promise<Clock> => {

@@ -5,6 +5,7 @@ import { openVerifier } from './auth/open-verifier.js';
 import { ConfigError, readConfigs, unknownSettings, type Environment } from './config.js';
 import type { RunningService, ServiceDefinition } from './definition.js';
 import { Installation, migrateInstallation } from './installation.js';
+import { chooseKafka, kafkaConfig, type KafkaChoice } from './kafka.js';
 import { openDeadLetterKey } from './key-file.js';
 import { createLogger, type Logger } from './logger.js';
 import { commonConfig, deadLetterSettings, serviceConfig, type CommonConfig, type ServiceConfig } from './settings.js';
@@ -18,6 +19,7 @@ type Settings<Config> = {
   readonly common: CommonConfig;
   readonly oidc: OidcOptions | null;
   readonly service: ServiceConfig & { readonly databaseUrl: string };
+  readonly kafka: KafkaChoice | undefined;
   readonly own: Config;
 };
 
@@ -41,14 +43,26 @@ export const runService = async <Config>(definition: ServiceDefinition<Config>, 
 };
 
 const readSettings = <Config>(definition: ServiceDefinition<Config>, env: Environment): Settings<Config> => {
-  const definitions = { common: commonConfig, oidc: oidcConfig, service: serviceConfig, own: definition.config };
-  const { common, oidc, service, own } = readConfigs(definitions, env);
+  const definitions = {
+    common: commonConfig,
+    oidc: oidcConfig,
+    service: serviceConfig,
+    kafka: kafkaConfig,
+    own: definition.config,
+  };
+  const { common, oidc, service, kafka, own } = readConfigs(definitions, env);
   const { databaseUrl } = service;
   if (databaseUrl === null) {
     const detail = 'VAFA_DATABASE_URL is not set: a service on its own has no embedded database';
     throw new ConfigError([{ name: 'VAFA_DATABASE_URL', detail }]);
   }
-  return { common, oidc: oidcOptions(oidc), service: { ...service, databaseUrl }, own };
+  return {
+    common,
+    oidc: oidcOptions(oidc),
+    service: { ...service, databaseUrl },
+    kafka: chooseKafka(kafka),
+    own,
+  };
 };
 
 const serve = async <Config>(
@@ -72,7 +86,7 @@ const serve = async <Config>(
     running = await startService(definition, await installation.contextFor(definition, own, logger));
     const { url } = await running.listen(common.port, common.host);
     logger.info({ url }, 'ready');
-    logger.info({ signal: await stop.received }, 'stopping');
+    logger.info({ signal: await Promise.race([stop.received, installation.lost]) }, 'stopping');
     return EXIT.done;
   } catch (err) {
     logger.fatal({ err }, 'the service cannot go on');
@@ -86,7 +100,7 @@ const serve = async <Config>(
 };
 
 const openInstallation = async (
-  { common, oidc, service }: Settings<unknown>,
+  { common, oidc, service, kafka }: Settings<unknown>,
   logger: Logger,
 ): Promise<Installation> => {
   const folder = join(common.dataFolder, 'keys');
@@ -98,6 +112,7 @@ const openInstallation = async (
     verifier: await openVerifier({ oidc, production, folder, logger }),
     deadLetterKey: await openDeadLetterKey(folder, service.deadLetterKey),
     deadLetters: deadLetterSettings(service),
+    kafka,
     logger,
   });
 };

@@ -5,6 +5,7 @@ export {
   type EventStoreHarness,
   type FaultyEventStoreHarness,
 } from './event-store-contract.js';
+export { dropKafkaTopics, endKafkaGroup, kafkaPrefix, testKafka, withAdmin, type TestKafka } from './test-kafka.js';
 export { createTestDatabase, type TestDatabase } from './test-database.js';
 export { withTestDatabase } from './with-test-database.js';
 export { deferred, eventually, type Deferred } from './eventually.js';

@@ -380,7 +380,8 @@ const chunks = <T>(items: readonly T[], size: number): T[][] =>
   Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
 
 /** The same message of the same group has the same letter, however often it comes. */
-const letterId = (group: string, { topic, partition, offset }: ReceivedMessage): string => {
-  const hash = createHash('sha256').update(`${group} ${topic} ${partition} ${offset}`).digest('hex');
+/** The content counts as well: on another bus another message may have the same place. */
+const letterId = (group: string, { topic, partition, offset, value }: ReceivedMessage): string => {
+  const hash = createHash('sha256').update(`${group} ${topic} ${partition} ${offset} `).update(value).digest('hex');
   return `${hash.slice(0, 8)}-${hash.slice(8, 12)}-8${hash.slice(13, 16)}-8${hash.slice(17, 20)}-${hash.slice(20, 32)}`;
 };

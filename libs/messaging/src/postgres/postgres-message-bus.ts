@@ -6,7 +6,7 @@ import { WakeUps } from '../wake-ups.js';
 import { GroupCommit } from './group-commit.js';
 import { groupLag } from './group-lag.js';
 import { Membership } from './membership.js';
-import { Retention } from './retention.js';
+import { Retention, type KeptFor } from './retention.js';
 import { TopicCatalogue, type Topic } from './topic-catalogue.js';
 
 const RETENTION_INTERVAL_MS = 60_000;
@@ -19,6 +19,8 @@ export type PostgresMessageBusOptions = {
   readonly onError?: (error: unknown) => void;
   /** How often old messages are looked for. */
   readonly retentionIntervalMs?: number;
+  /** Keeps what this group has not taken, however old, and what it has only so long: the log serves it as an outbox. */
+  readonly keptFor?: KeptFor;
 };
 
 const LOG_COLUMNS = ['topic', 'partition', 'key', 'headers', 'value'];
@@ -45,7 +47,8 @@ export class PostgresMessageBus implements MessageBus {
   ) {
     this.onError = options.onError ?? ((): void => undefined);
     this.publishing = new GroupCommit((messages) => this.write(messages));
-    this.retention = new Retention(database, options.retentionIntervalMs ?? RETENTION_INTERVAL_MS, this.onError);
+    const intervalMs = options.retentionIntervalMs ?? RETENTION_INTERVAL_MS;
+    this.retention = new Retention(database, { intervalMs, keptFor: options.keptFor, onError: this.onError });
   }
 
   async ensureTopics(topics: readonly TopicSpec[]): Promise<void> {

@@ -1,0 +1,195 @@
+import type { Admin, Consumer, EachBatchPayload } from 'kafkajs';
+import type { BusSubscribeOptions, Subscription } from '../message-bus.js';
+import type { KafkaClient } from './kafka-client.js';
+import { endsProcess, type KafkaFault } from './kafka-faults.js';
+import { Generation } from './kafka-membership.js';
+import { Pages } from './kafka-pages.js';
+import type { KafkaTopics } from './kafka-topics.js';
+
+const REBALANCE_TIMEOUT_MS = 60_000;
+const HEARTBEAT_INTERVAL_MS = 1_000;
+const MAX_WAIT_MS = 100;
+const FETCH_BYTES_MAX = 10 * 1_024 * 1_024;
+const PARTITION_BYTES_MAX = 1_024 * 1_024;
+/** Partitions served at once; all that one answer brings go together. */
+const PARTITIONS_AT_ONCE_MAX = 1_000;
+/** A consumer that has neither work nor asked for any for so long is not one. */
+const SILENCE_MAX_MS = 30_000;
+const CLOSE_TIMEOUT_MS = 20_000;
+
+export type KafkaActivity = 'rebalance' | 'publish-retry' | 'reconnect';
+
+export type SubscriptionOptions = BusSubscribeOptions & {
+  readonly client: KafkaClient;
+  readonly admin: Admin;
+  readonly names: KafkaTopics;
+  readonly sessionTimeoutMs: number;
+  readonly faultOf: (error: unknown) => KafkaFault;
+  readonly onError: (error: unknown) => void;
+  readonly onActivity: (activity: KafkaActivity) => void;
+  /** Told when the consumer cannot go on for good. */
+  readonly onFatal: (fault: KafkaFault) => void;
+};
+
+/** One member of a consumer group. */
+export class KafkaSubscription implements Subscription {
+  private readonly consumer: Consumer;
+  private readonly pages: Pages;
+  private generation: Generation;
+  private heartbeat: (() => Promise<void>) | undefined;
+  private readonly beating: NodeJS.Timeout;
+  private lastFetchMs = performance.now();
+  private closing: Promise<void> | undefined;
+  private fatal: KafkaFault | undefined;
+
+  private constructor(private readonly options: SubscriptionOptions) {
+    const { client, group, names, sessionTimeoutMs } = options;
+    this.generation = new Generation(0, sessionTimeoutMs);
+    this.pages = new Pages({
+      pageSize: options.pageSize,
+      handler: options.handler,
+      onError: options.onError,
+      generation: () => this.generation,
+      internal: (topic) => names.internal(topic),
+    });
+    this.consumer = client.consumer({
+      groupId: names.external(group),
+      sessionTimeout: sessionTimeoutMs,
+      rebalanceTimeout: REBALANCE_TIMEOUT_MS,
+      heartbeatInterval: HEARTBEAT_INTERVAL_MS,
+      minBytes: 1,
+      maxWaitTimeInMs: MAX_WAIT_MS,
+      maxBytes: FETCH_BYTES_MAX,
+      maxBytesPerPartition: PARTITION_BYTES_MAX,
+      allowAutoTopicCreation: false,
+      retry: {
+        initialRetryTime: 100,
+        maxRetryTime: 1_000,
+        retries: 10,
+        restartOnFailure: async (error) => this.restarts(error),
+      },
+    });
+    this.listen();
+    this.beating = setInterval(() => void this.beat(), HEARTBEAT_INTERVAL_MS);
+  }
+
+  /** Becomes a member, in the background once the topics are known. @throws what the client threw. */
+  static async open(options: SubscriptionOptions): Promise<KafkaSubscription> {
+    const subscription = new KafkaSubscription(options);
+    try {
+      await subscription.start();
+      return subscription;
+    } catch (error) {
+      await subscription.close();
+      throw error;
+    }
+  }
+
+  async lag(): Promise<Map<string, number>> {
+    this.assertAlive();
+    const { admin, group, names, topics } = this.options;
+    const external = topics.map((topic) => names.external(topic));
+    const committed = await admin.fetchOffsets({ groupId: names.external(group), topics: external });
+    const lags = new Map<string, number>(topics.map((topic) => [topic, 0]));
+    for (const { topic, partitions } of committed) {
+      const taken = new Map(partitions.map(({ partition, offset }) => [partition, Number(offset)]));
+      const behind = (await admin.fetchTopicOffsets(topic)).map(({ partition, high, low }) =>
+        Math.max(0, Number(high) - Math.max(Number(low), taken.get(partition) ?? 0)),
+      );
+      lags.set(
+        names.internal(topic),
+        behind.reduce((sum, one) => sum + one, 0),
+      );
+    }
+    return lags;
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.stop();
+    return this.closing;
+  }
+
+  private async start(): Promise<void> {
+    const { names, topics } = this.options;
+    await this.consumer.connect();
+    await this.consumer.subscribe({ topics: topics.map((topic) => names.external(topic)), fromBeginning: true });
+    // Not awaited: joining takes as long as the other members need to finish what they have under way.
+    this.consumer
+      .run({
+        autoCommit: false,
+        eachBatchAutoResolve: false,
+        partitionsConsumedConcurrently: PARTITIONS_AT_ONCE_MAX,
+        eachBatch: (payload) => this.take(payload),
+      })
+      .catch((error: unknown) => this.end(error));
+  }
+
+  private async take(payload: EachBatchPayload): Promise<void> {
+    if (this.closing !== undefined) return;
+    this.heartbeat = () => payload.heartbeat();
+    await this.pages.add(payload);
+  }
+
+  private listen(): void {
+    const { consumer, options } = this;
+    const { GROUP_JOIN, HEARTBEAT, FETCH, CRASH } = consumer.events;
+    consumer.on(GROUP_JOIN, () => {
+      this.generation = new Generation(this.generation.epoch + 1, options.sessionTimeoutMs);
+      if (this.closing !== undefined) this.generation.end();
+      this.lastFetchMs = performance.now();
+      options.onActivity('rebalance');
+    });
+    consumer.on(HEARTBEAT, () => this.generation.heard());
+    consumer.on(FETCH, () => (this.lastFetchMs = performance.now()));
+    consumer.on(CRASH, ({ payload: { error, restart } }) => {
+      if (this.closing !== undefined) return;
+      if (!restart) return this.end(error);
+      options.onActivity('reconnect');
+      options.onError(options.faultOf(error));
+    });
+  }
+
+  /** Long work must not look like death; the client itself beats between fetches only. */
+  private async beat(): Promise<void> {
+    const { generation, heartbeat } = this;
+    if (heartbeat === undefined || generation.signal.aborted || !this.pages.isBusy()) return;
+    try {
+      await heartbeat();
+    } catch (error) {
+      if (generation.failed(error)) return;
+      this.options.onError(this.options.faultOf(error));
+      if (generation.isStale()) generation.leave(error);
+    }
+  }
+
+  /** Everything may heal but what somebody has taken from us. */
+  private restarts(error: Error): boolean {
+    return this.closing === undefined && !endsProcess(this.options.faultOf(error));
+  }
+
+  private end(error: unknown): void {
+    if (this.closing !== undefined || this.fatal !== undefined) return;
+    this.fatal = this.options.faultOf(error);
+    this.generation.end();
+    this.options.onFatal(this.fatal);
+  }
+
+  private assertAlive(): void {
+    if (this.fatal !== undefined) throw this.fatal;
+    const silenceMs = performance.now() - this.lastFetchMs;
+    if (silenceMs > SILENCE_MAX_MS && !this.pages.isBusy())
+      throw new Error(`the consumer has asked for nothing for ${Math.round(silenceMs)} ms`);
+  }
+
+  private async stop(): Promise<void> {
+    this.generation.end();
+    this.pages.close();
+    const timer = AbortSignal.timeout(CLOSE_TIMEOUT_MS);
+    const timedOut = new Promise<void>((resolve) => timer.addEventListener('abort', () => resolve()));
+    try {
+      await Promise.race([this.consumer.disconnect(), timedOut]);
+    } finally {
+      clearInterval(this.beating);
+    }
+  }
+}

@@ -1,0 +1,64 @@
+import type { Database, UnitOfWork } from '@vafa/persistence';
+import type { Message, Subscription, TopicSpec } from '../message-bus.js';
+import { PostgresMessageBus } from '../postgres/postgres-message-bus.js';
+
+/** The relay's own group on the log, beside which no other reads it. */
+const RELAY_GROUP = 'vafa.relay-to-kafka';
+/** Messages that a page takes to Kafka. */
+const PAGE_SIZE = 2_000;
+/** What is in Kafka is kept for a while, to look at. */
+const SENT_KEPT_MS = 24 * 3_600_000;
+
+export type OutboxOptions = {
+  readonly database: Database;
+  /** Resolves when Kafka has acknowledged everything. */
+  readonly send: (messages: readonly Message[]) => Promise<void>;
+  readonly onError: (error: unknown) => void;
+};
+
+/**
+ * What is enqueued in transactions, on its way to Kafka. It is the log of the bus in PostgreSQL: written in the order of commits, read in
+ * partitions that session locks lease to one process each, with an offset that moves once Kafka has acknowledged a page. A page may be sent twice,
+ * when a process dies between the two; none is left out, and a key's order is kept.
+ */
+export class Outbox {
+  private readonly log: PostgresMessageBus;
+  private readonly relayed = new Set<string>();
+  private readonly relays: Subscription[] = [];
+
+  constructor(private readonly options: OutboxOptions) {
+    const { database, onError } = options;
+    this.log = new PostgresMessageBus(database, { onError, keptFor: { group: RELAY_GROUP, thenMs: SENT_KEPT_MS } });
+  }
+
+  /** Makes room for topics and begins to relay what is enqueued for them. */
+  async ensureTopics(topics: readonly TopicSpec[]): Promise<void> {
+    await this.log.ensureTopics(topics);
+    const fresh = topics.map(({ name }) => name).filter((name) => !this.relayed.has(name));
+    if (fresh.length === 0) return;
+    for (const name of fresh) this.relayed.add(name);
+    this.relays.push(
+      await this.log.subscribe({
+        group: RELAY_GROUP,
+        topics: fresh,
+        pageSize: PAGE_SIZE,
+        handler: async ({ messages }) => this.options.send(messages),
+      }),
+    );
+  }
+
+  enqueue(work: UnitOfWork, messages: readonly Message[]): Promise<void> {
+    return this.log.enqueue(work, messages);
+  }
+
+  /** Messages that are not in Kafka yet. */
+  async lag(): Promise<number> {
+    const lags = await Promise.all(this.relays.map((relay) => relay.lag()));
+    return lags.flatMap((lag) => [...lag.values()]).reduce((sum, one) => sum + one, 0);
+  }
+
+  /** Finishes the pages under way; the rest waits for the next process. */
+  close(): Promise<void> {
+    return this.log.close();
+  }
+}
