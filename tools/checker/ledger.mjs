@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { micros } from './model.mjs';
 
 const STREAM_PREFIX = 'account-';
+/** Closings of periods: they move no points. */
+const PERIODS_STREAM = 'periods';
 
 /**
  * @typedef {{ transactionId: string, accountId: string, memberId: string, revision: number, source: string, purchaseId: string, amount: bigint,
@@ -41,6 +43,7 @@ export async function readLedger(tables, violations) {
 }
 
 function accountOf(accounts, row, violations) {
+  if (row.stream_id === PERIODS_STREAM) return undefined;
   if (!row.stream_id.startsWith(STREAM_PREFIX)) {
     violations.add('stream-unknown', row.stream_id, `event ${row.event_id} is in a stream of no account`);
     return undefined;

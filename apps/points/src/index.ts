@@ -19,6 +19,7 @@ export const pointsService: ServiceDefinition<PointsConfig> = {
   paths: [
     /^\/v1\/(?:purchases|activities|dead-letters)(?:\/|$)/,
     /^\/v1\/members\/[^/]+\/points(?:\/|$)/,
+    /^\/v1\/periods(?:\/|$)/,
     /^\/v1\/read-models\/points(?:\/|$)/,
   ],
   module: pointsModule,

@@ -7,6 +7,7 @@ import { Claims } from './application/claims.js';
 import { Door } from './application/door.js';
 import { PurchaseIntake } from './application/intake.js';
 import { Outcomes } from './application/outcomes.js';
+import { Periods } from './application/periods.js';
 import { References } from './application/references.js';
 import { Register } from './application/register.js';
 import type { PointsConfig } from './config.js';
@@ -15,6 +16,7 @@ import { FIRST_PROGRAMME } from './domain/programme.js';
 import { pointsCodec } from './events/points-forms.js';
 import { ActivitiesController } from './http/activities.controller.js';
 import { PointsController } from './http/points.controller.js';
+import { PeriodsController } from './http/periods.controller.js';
 import { PurchasesController } from './http/purchases.controller.js';
 import { ReadModelsController } from './http/read-models.controller.js';
 import { ActivitiesHandler } from './messaging/activities.handler.js';
@@ -22,8 +24,9 @@ import { MembersHandler } from './messaging/members.handler.js';
 import { PurchasesHandler } from './messaging/purchases.handler.js';
 import { ledgerReaders } from './ledger-readers.js';
 import { LedgerWorker } from './ledger-worker.js';
-import { CLOCK, PROGRAMME } from './points.tokens.js';
+import { CLOCK, PROGRAMME, PROGRAMME_CALENDAR } from './points.tokens.js';
 import { AccountSnapshots } from './read-models/accounts.js';
+import { Closings } from './read-models/closings.js';
 import { LedgerHistory } from './read-models/history.js';
 import { LedgerQueries } from './read-models/queries.js';
 
@@ -48,6 +51,8 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
     snapshots: (streamIds) => snapshots.states(streamIds, database),
   });
   const programme = FIRST_PROGRAMME;
+  const closings = new Closings(database);
+  const calendar = { zone: config.zone, calendar: config.calendar };
   const intake = new PurchaseIntake({
     claiming,
     claims,
@@ -64,6 +69,7 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
     controllers: [
       ReadModelsController,
       PointsController,
+      PeriodsController,
       PurchasesController,
       ActivitiesController,
       DeadLettersController,
@@ -78,6 +84,12 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
       { provide: Register, useValue: register },
       { provide: References, useValue: references },
       { provide: LedgerQueries, useValue: new LedgerQueries(database) },
+      { provide: Closings, useValue: closings },
+      {
+        provide: Periods,
+        useValue: new Periods({ store: eventStore, database, closings, calendar, clock, audit: context.audit }),
+      },
+      { provide: PROGRAMME_CALENDAR, useValue: calendar },
       { provide: LedgerHistory, useValue: new LedgerHistory(database) },
       { provide: LedgerWorker, useValue: worker },
       { provide: DeadLetterDesk, useValue: new DeadLetterDesk(deadLetters, audit) },

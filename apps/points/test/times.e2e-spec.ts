@@ -1,77 +1,26 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { outgoingEvent } from '@vafa/contracts';
-import { enqueueEvents } from '@vafa/messaging';
-import { FixedClock } from '@vafa/service';
-import { createTestDatabase, startTestService, type TestDatabase, type TestService } from '@vafa/testing';
 import { uuidv7 } from 'uuidv7';
-import type { PointsConfig } from '../src/config.js';
-import { pointsService } from '../src/index.js';
+import { runPoints, type RunningPoints } from './running-points.js';
 
 const NOW = '2026-06-10T12:00:00Z';
 
-let database: TestDatabase;
-let points: TestService<PointsConfig>;
-const clock = new FixedClock(NOW);
+let club: RunningPoints;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  points = await startTestService(pointsService, { url: database.url, adapters: 'postgres', clock });
+  club = await runPoints(NOW);
 });
-afterAll(async () => {
-  await points.close();
-  await database.drop();
-});
+afterAll(() => club.close());
 
-/** Tells of an enrolment as members does. */
-const enrol = async (): Promise<string> => {
-  const memberId = uuidv7();
-  const { bus, database: own } = points.context;
-  const enrolled = outgoingEvent({
-    type: 'loyalty.member.enrolled',
-    id: memberId,
-    source: '/test',
-    key: memberId,
-    time: Temporal.Now.instant(),
-    data: { memberId, externalId: null, card: null, enrolledAt: '2026-01-01T00:00:00Z', source: null },
-  });
-  await own.transaction((work) => enqueueEvents(work, bus, [enrolled]));
-  return memberId;
-};
-
-type Taken = { status: string; points: number; transactionId: string };
-
-/** A purchase that earns so many points, taken by the time this answers; then a moment that is after it was recorded. */
-const buy = async (memberId: string, amount: number, occurredAt: string): Promise<{ id: string; known: string }> => {
-  const data = {
-    purchaseId: uuidv7(),
-    member: `member:${memberId}`,
-    occurredAt,
-    currency: 'EUR',
-    lines: [{ lineId: '1', amount: amount * 100, kind: 'goods' }],
-    total: amount * 100,
-  };
-  const event = { specversion: '1.0', id: uuidv7(), source: '/till', type: 'commerce.purchase.completed', data };
-  const answer = await points.call<Taken>('POST', '/v1/purchases', { body: event, headers: { prefer: 'wait=20' } });
-  expect(answer.body).toMatchObject({ status: 'taken', points: amount });
-  const { body } = await read<{ transaction: { recordedAt: string } }>(
-    memberId,
-    `/transactions/${answer.body.transactionId}/explanation`,
-  );
-  return { id: answer.body.transactionId, known: body.transaction.recordedAt };
-};
-
-const read = <Body>(memberId: string, path: string) =>
-  points.call<Body>('GET', `/v1/members/${memberId}/points${path}`);
 const at = (asOf?: string, knownAt?: string): string =>
   `?${new URLSearchParams({ ...(asOf && { asOf }), ...(knownAt && { knownAt }) }).toString()}`;
 
 describe('a read of the ledger at two times', () => {
   it('answers with what counted then, by what was known then', async () => {
-    const memberId = await enrol();
-    const march = await buy(memberId, 10, '2026-03-05T10:00:00Z');
-    const april = await buy(memberId, 20, '2026-04-05T10:00:00Z');
+    const memberId = await club.enrol();
+    const march = await club.buy(memberId, 10, '2026-03-05T10:00:00Z');
+    const april = await club.buy(memberId, 20, '2026-04-05T10:00:00Z');
     // Late: it counts from the account's own time on, which never goes back.
-    const late = await buy(memberId, 5, '2026-03-20T10:00:00Z');
+    const late = await club.buy(memberId, 5, '2026-03-20T10:00:00Z');
     const balances: [string | undefined, string | undefined, number][] = [
       [undefined, undefined, 35],
       ['2026-03-05T09:59:59Z', undefined, 0],
@@ -85,7 +34,7 @@ describe('a read of the ledger at two times', () => {
       [undefined, '2026-01-01T00:00:00Z', 0],
     ];
     for (const [asOf, knownAt, balance] of balances) {
-      const answer = await read(memberId, at(asOf, knownAt));
+      const answer = await club.read(memberId, at(asOf, knownAt));
       expect(answer).toMatchObject({
         status: 200,
         body: { balance, available: balance, pending: 0, held: 0, debt: 0 },
@@ -94,24 +43,27 @@ describe('a read of the ledger at two times', () => {
   });
 
   it('says both times, as they were understood', async () => {
-    const memberId = await enrol();
-    await buy(memberId, 1, '2026-03-05T10:00:00Z');
-    const both = await read(memberId, at('2026-04-01T02:30:00.50+03:30', '2026-05-01T00:00:00Z'));
+    const memberId = await club.enrol();
+    await club.buy(memberId, 1, '2026-03-05T10:00:00Z');
+    const both = await club.read(memberId, at('2026-04-01T02:30:00.50+03:30', '2026-05-01T00:00:00Z'));
     expect(both.body).toMatchObject({ asOf: '2026-03-31T23:00:00.5Z', knownAt: '2026-05-01T00:00:00Z' });
-    const neither = await read<{ asOf: string; knownAt: string }>(memberId, '');
+    const neither = await club.read<{ asOf: string; knownAt: string }>(memberId, '');
     expect(neither.body.asOf).toBe(NOW);
     expect(Math.abs(Temporal.Now.instant().since(neither.body.knownAt).total('minutes'))).toBeLessThan(10);
   });
 
   it('lists the lots and the transactions of then, page by page', async () => {
-    const memberId = await enrol();
-    for (const day of [1, 2, 3, 4, 5]) await buy(memberId, day, `2026-03-0${day}T10:00:00Z`);
+    const memberId = await club.enrol();
+    for (const day of [1, 2, 3, 4, 5]) await club.buy(memberId, day, `2026-03-0${day}T10:00:00Z`);
     for (const list of ['lots', 'transactions']) {
       const amounts: number[] = [];
       let next: string | null = '';
       while (next !== null) {
         const path: string = `/${list}${at('2026-03-04T00:00:00Z')}&limit=2${next && `&after=${next}`}`;
-        const { body } = await read<{ items: { amount: number }[]; next: string | null; asOf: string }>(memberId, path);
+        const { body } = await club.read<{ items: { amount: number }[]; next: string | null; asOf: string }>(
+          memberId,
+          path,
+        );
         expect(body.asOf).toBe('2026-03-04T00:00:00Z');
         amounts.push(...body.items.map(({ amount }) => amount));
         next = body.next;
@@ -121,19 +73,19 @@ describe('a read of the ledger at two times', () => {
   });
 
   it('knows no transaction that was not there yet', async () => {
-    const memberId = await enrol();
-    const { id } = await buy(memberId, 7, '2026-03-05T10:00:00Z');
+    const memberId = await club.enrol();
+    const { id } = await club.buy(memberId, 7, '2026-03-05T10:00:00Z');
     const path = `/transactions/${id}/explanation`;
-    expect((await read(memberId, `${path}${at('2026-03-05T10:00:00Z')}`)).body).toMatchObject({
+    expect((await club.read(memberId, `${path}${at('2026-03-05T10:00:00Z')}`)).body).toMatchObject({
       transaction: { transactionId: id, amount: 7 },
       asOf: '2026-03-05T10:00:00Z',
     });
-    expect((await read(memberId, `${path}${at('2026-03-05T09:00:00Z')}`)).status).toBe(404);
+    expect((await club.read(memberId, `${path}${at('2026-03-05T09:00:00Z')}`)).status).toBe(404);
   });
 
   it('refuses what is no instant, and what has not come yet', async () => {
-    const memberId = await enrol();
-    await buy(memberId, 1, '2026-03-05T10:00:00Z');
+    const memberId = await club.enrol();
+    await club.buy(memberId, 1, '2026-03-05T10:00:00Z');
     const refused: [string, string][] = [
       ['asOf=2026-03-05', '/asOf'],
       ['asOf=yesterday', '/asOf'],
@@ -146,11 +98,11 @@ describe('a read of the ledger at two times', () => {
     ];
     for (const path of ['', '/lots', '/transactions', `/transactions/${uuidv7()}/explanation`])
       for (const [query, pointer] of refused)
-        expect(await read(memberId, `${path}?${query}`)).toMatchObject({
+        expect(await club.read(memberId, `${path}?${query}`)).toMatchObject({
           status: 400,
           body: { errors: [{ in: 'query', pointer }] },
         });
     // A till may be ahead of the clock by an hour.
-    expect((await read(memberId, at('2026-06-10T13:00:00Z'))).status).toBe(200);
+    expect((await club.read(memberId, at('2026-06-10T13:00:00Z'))).status).toBe(200);
   });
 });

@@ -26,6 +26,7 @@ import { startStandalone, type Standalone } from '../src/standalone.js';
 const ACTS: Readonly<Record<string, string>> = {
   'POST /v1/members': 'members.enrolled',
   'POST /v1/members/batch': 'members.enrolled',
+  'POST /v1/periods/:period/close': 'periods.closed',
   'POST /v1/purchases': 'inputs.submitted',
   'POST /v1/purchases/batch': 'inputs.submitted',
   'POST /v1/purchases/preview': 'none: it writes nothing',

@@ -18,7 +18,6 @@ import { References } from '../application/references.js';
 import type { MovementExplanation } from '../read-models/movements.js';
 import {
   LedgerQueries,
-  PAGE_SIZE_DEFAULT,
   PAGE_SIZE_MAX,
   type Balance,
   type LotPlace,
@@ -27,10 +26,11 @@ import {
 } from '../read-models/queries.js';
 import { LedgerHistory, type PastState } from '../read-models/history.js';
 import { CLOCK } from '../points.tokens.js';
+import { pageSize, text } from './parameters.js';
 import { POINTS_PROBLEMS } from './problems.js';
 import { sentencesOfMovement } from './sentences.js';
 import { BALANCE, LOTS, MOVEMENT_EXPLANATION, MOVEMENTS } from './schemas.js';
-import { AS_OF, askedTimes, KNOWN_AT, parameterProblem, type Asked, type Times } from './times.js';
+import { AS_OF, askedTimes, KNOWN_AT, type Asked, type Times } from './times.js';
 
 type Page<Item> = Times & { readonly items: readonly Item[]; readonly next: string | null };
 
@@ -175,18 +175,6 @@ export class PointsController {
     return memberId;
   }
 }
-
-const pageSize = (limit: unknown): number => {
-  const size =
-    limit === undefined ? PAGE_SIZE_DEFAULT : typeof limit === 'string' && /^\d{1,4}$/.test(limit) ? Number(limit) : 0;
-  if (size >= 1 && size <= PAGE_SIZE_MAX) return size;
-  throw parameterProblem('limit', `must be a whole number from 1 to ${PAGE_SIZE_MAX}`);
-};
-
-const text = (name: string, value: unknown): string => {
-  if (typeof value === 'string') return value;
-  throw parameterProblem(name, 'must be given once');
-};
 
 const revisionOf = (place: unknown): number | undefined =>
   typeof place === 'number' && Number.isSafeInteger(place) && place >= 0 && place <= 2_147_483_647 ? place : undefined;

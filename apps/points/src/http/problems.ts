@@ -10,6 +10,10 @@ export const POINTS_PROBLEMS = defineProblems({
       ar: 'سُجِّل شيء آخر بهذا المعرّف',
     },
   },
+  'period-not-over': {
+    status: 409,
+    title: { en: 'The period is not over', fa: 'این دوره هنوز پایان نیافته است', ar: 'لم تنتهِ هذه الفترة بعد' },
+  },
   'unknown-contact': {
     status: 404,
     title: {

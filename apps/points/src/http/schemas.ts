@@ -1,4 +1,5 @@
 import { dataSchema, eventSchema, INPUT_STATUSES, type InboundEventType } from '@vafa/contracts';
+import { CALENDARS } from '../domain/programme-calendar.js';
 
 /** JSON Schemas of answers, for OpenAPI. Bodies of events have theirs in the contracts. */
 type Schema = Record<string, unknown>;
@@ -229,4 +230,32 @@ export const READ_MODEL = object('ReadModel', 'How far the read models have foll
     finishedAt: instantOrNull('When it ended.'),
     failure: textOrNull('Why it failed.'),
   }),
+});
+
+const CLOSING_FIELDS = {
+  period: { type: 'string', description: 'Its name in the calendar of the programme.' },
+  end: instant('Where it ends; no longer part of it.'),
+  knownAt: instant(
+    'What was recorded until then, inclusive, is in its statements, and in those before it that were open.',
+  ),
+  closedAt: instant('When it was closed.'),
+};
+
+export const CLOSING = object('PeriodClosing', 'A period that is closed, with every one before it.', CLOSING_FIELDS);
+
+export const CLOSINGS = object('PeriodClosings', 'Periods that are closed, the latest first.', {
+  zone: { type: 'string', description: 'The IANA zone that days begin in.' },
+  calendar: { type: 'string', enum: CALENDARS, description: 'The calendar that months are counted in.' },
+  items: list(
+    'The page.',
+    object('ListedPeriodClosing', 'A closing, from where the one before ended.', {
+      ...CLOSING_FIELDS,
+      start: {
+        type: ['string', 'null'],
+        format: 'date-time',
+        description: 'Where the closing before it ended; null: it reaches back to the beginning.',
+      },
+    }),
+  ),
+  next: textOrNull('`after` of the next page, null on the last.'),
 });

@@ -1,7 +1,8 @@
 import { canonicalInstant, parseInstant } from '@vafa/contracts';
-import { PROBLEMS, ProblemException, type Clock } from '@vafa/service';
+import type { Clock } from '@vafa/service';
 import { FUTURE_TOLERANCE_MINUTES } from '../application/claiming.js';
 import type { Moment } from '../read-models/history.js';
+import { parameterProblem } from './parameters.js';
 
 /** Both times of a read of the ledger: the moment it speaks of, and up to when it knew. */
 export type Times = { readonly asOf: string; readonly knownAt: string };
@@ -59,7 +60,3 @@ const instantOf = (name: string, value: unknown): Temporal.Instant | undefined =
 };
 
 const isAfter = (left: Temporal.Instant, right: Temporal.Instant): boolean => Temporal.Instant.compare(left, right) > 0;
-
-/** A parameter of the query that is not what it has to be. */
-export const parameterProblem = (name: string, detail: string): ProblemException =>
-  new ProblemException(PROBLEMS['invalid-parameter'], { errors: [{ in: 'query', pointer: `/${name}`, detail }] });

@@ -82,10 +82,15 @@ export class LedgerHistory {
 /** Before the account's first event. */
 const NOTHING_YET = -1;
 
-/** What was left of the lots of account $1 after revision $2, without those that had lapsed by $3. */
-const LOTS_THEN = `drawn_then as (
-  select lot_id, sum(amount) as amount from points.lot_draws where account_id = $1 and revision <= $2 group by lot_id
+/** What was left of the lots of account $1 after revision $2, without those that had lapsed by $3. A draw counts with the movement that it belongs to. */
+const LOTS_THEN = `drawn as (
+  select draw.lot_id, sum(draw.amount) as amount
+  from points.transactions movement join points.lot_draws draw using (transaction_id)
+  where movement.account_id = $1 and movement.revision <= $2
+  group by draw.lot_id
 ), lots_then as materialized (
   select lot_id, lot.amount, lot.amount - coalesce(drawn.amount, 0) as remaining, earned_at, available_at, expires_at
-  from points.lots lot left join drawn_then drawn using (lot_id)
-  where account_id = $1 and revision <= $2 and (expires_at is null or expires_at > $3) and lot.amount > coalesce(drawn.amount, 0))`;
+  from points.lots lot left join drawn using (lot_id)
+  where lot.account_id = $1 and lot.revision <= $2 and (expires_at is null or expires_at > $3)
+    and lot.amount > coalesce(drawn.amount, 0)
+)`;

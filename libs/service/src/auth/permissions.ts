@@ -31,6 +31,8 @@ export const PERMISSIONS = {
   'inbox:settle': ['admin', 'support'],
   'points:read': ['admin', 'support', 'cashier', 'finance', 'auditor', 'service', 'member'],
   'points:adjust': ['admin', 'support', 'service'],
+  'periods:read': ['admin', 'support', 'finance', 'auditor'],
+  'periods:close': ['admin', 'finance'],
   'programme:read': ['admin', 'marketer', 'support', 'finance', 'auditor', 'analyst', 'service', 'member'],
   'programme:write': ['admin', 'marketer'],
   'dead-letters:read': ['admin', 'auditor'],
