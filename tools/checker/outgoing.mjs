@@ -101,7 +101,8 @@ function outcome(claim, type, status) {
   const at = claim.key.indexOf(' ');
   const [source, purchaseId] = [claim.key.slice(0, at), claim.key.slice(at + 1)];
   return {
-    id: `${claim.claimId}:${type}`,
+    // Who claims a purchase of nobody has it accepted once more.
+    id: `${claim.claimId}:${type}${status === 'anonymous' ? ':anonymous' : ''}`,
     type,
     key: undefined,
     data: { source, purchaseId, status, points: 0, transactionId: null },

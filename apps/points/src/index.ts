@@ -9,6 +9,7 @@ import { EveryKind1795000000002 } from './read-models/migrations/0002-every-kind
 import { Times1795000000003 } from './read-models/migrations/0003-times.js';
 import { Returns1795000000004 } from './read-models/migrations/0004-returns.js';
 import { Rebuilds1795000000005 } from './read-models/migrations/0005-rebuilds.js';
+import { Inbox1795000000006 } from './read-models/migrations/0006-inbox.js';
 
 export type { PointsConfig } from './config.js';
 
@@ -17,8 +18,8 @@ export const pointsService: ServiceDefinition<PointsConfig> = {
   name: 'points',
   description: 'The points ledger: purchases in, points out, and an explanation of every one of them.',
   paths: [
-    /^\/v1\/(?:purchases|activities|dead-letters)(?:\/|$)/,
-    /^\/v1\/members\/[^/]+\/points(?:\/|$)/,
+    /^\/v1\/(?:purchases|activities|inbox|dead-letters)(?:\/|$)/,
+    /^\/v1\/members\/[^/]+\/(?:points|purchases)(?:\/|$)/,
     /^\/v1\/periods(?:\/|$)/,
     /^\/v1\/read-models\/points(?:\/|$)/,
   ],
@@ -34,6 +35,7 @@ export const pointsService: ServiceDefinition<PointsConfig> = {
       Times1795000000003,
       Returns1795000000004,
       Rebuilds1795000000005,
+      Inbox1795000000006,
     ],
     inherits: [messagingMigrations.role, eventStoreMigrations.role],
   },

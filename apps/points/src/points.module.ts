@@ -1,28 +1,37 @@
-import { Module, type DynamicModule } from '@nestjs/common';
+import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { DeciderRunner, StateCache } from '@vafa/event-sourcing';
 import { DeadLetterDesk, DeadLettersController, type ServiceContext } from '@vafa/service';
 import { ActivityIntake } from './application/activities.js';
 import { Claiming } from './application/claiming.js';
 import { Claims } from './application/claims.js';
 import { Door } from './application/door.js';
+import { Inbox, type InboxParts } from './application/inbox.js';
+import { InboxItems } from './application/inbox-items.js';
+import { InboxReader } from './application/inbox-reader.js';
 import { PurchaseIntake } from './application/intake.js';
 import { Outcomes } from './application/outcomes.js';
 import { Periods } from './application/periods.js';
+import { PurchaseClaims } from './application/purchase-claims.js';
 import { References } from './application/references.js';
 import { Register } from './application/register.js';
+import { Settlements } from './application/settlements.js';
 import type { PointsConfig } from './config.js';
 import { pointsAccount, type PointsAccount } from './domain/account.js';
 import { FIRST_PROGRAMME } from './domain/programme.js';
 import { pointsCodec } from './events/points-forms.js';
 import { ActivitiesController } from './http/activities.controller.js';
+import { InboxController } from './http/inbox.controller.js';
 import { PointsController } from './http/points.controller.js';
 import { PeriodsController } from './http/periods.controller.js';
+import { PurchaseClaimsController } from './http/purchase-claims.controller.js';
 import { PurchasesController } from './http/purchases.controller.js';
 import { ReadModelsController } from './http/read-models.controller.js';
 import { ActivitiesHandler } from './messaging/activities.handler.js';
 import { MembersHandler } from './messaging/members.handler.js';
 import { PurchasesHandler } from './messaging/purchases.handler.js';
 import { ledgerReaders } from './ledger-readers.js';
+import { observeInbox } from './inbox-metrics.js';
+import { InboxWorker } from './inbox-worker.js';
 import { LedgerWorker } from './ledger-worker.js';
 import { CLOCK, PROGRAMME, PROGRAMME_CALENDAR } from './points.tokens.js';
 import { AccountSnapshots } from './read-models/accounts.js';
@@ -63,6 +72,7 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
     clock,
     programme,
   });
+  const activities = new ActivityIntake({ database, claiming, claims, references, clock });
   const worker = new LedgerWorker({ ...ledgerReaders({ context, snapshots, states }), outcomes, audit, database });
   return {
     module: PointsModule,
@@ -73,13 +83,16 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
       PurchasesController,
       ActivitiesController,
       DeadLettersController,
+      InboxController,
+      PurchaseClaimsController,
       PurchasesHandler,
       ActivitiesHandler,
       MembersHandler,
     ],
     providers: [
       { provide: PurchaseIntake, useValue: intake },
-      { provide: ActivityIntake, useValue: new ActivityIntake({ database, claiming, claims, references, clock }) },
+      { provide: ActivityIntake, useValue: activities },
+      ...inboxProviders(context, { claims, claiming, references, register, purchases: intake, activities }),
       { provide: Door, useValue: new Door({ database, audit, bus, references, outcomes }) },
       { provide: Register, useValue: register },
       { provide: References, useValue: references },
@@ -97,4 +110,26 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
       { provide: PROGRAMME, useValue: programme },
     ],
   };
+};
+
+/** What people settle by hand. */
+const inboxProviders = (
+  { database, audit, clock, logger, metrics }: ServiceContext<PointsConfig>,
+  parts: Pick<InboxParts, 'claims' | 'claiming' | 'references' | 'purchases' | 'activities'> & { register: Register },
+): Provider[] => {
+  const { claims, purchases, register } = parts;
+  const items = new InboxItems(database);
+  const settlements = new Settlements(database);
+  const onError = (error: unknown): void => logger.warn({ err: error }, 'what follows from a decision is tried again');
+  const inbox = new Inbox({ ...parts, database, audit, clock, items, settlements, onError });
+  observeInbox(metrics, items, clock);
+  return [
+    { provide: Inbox, useValue: inbox },
+    { provide: InboxReader, useValue: new InboxReader({ items, claims, register, settlements }) },
+    { provide: InboxWorker, useValue: new InboxWorker(inbox, onError) },
+    {
+      provide: PurchaseClaims,
+      useValue: new PurchaseClaims({ database, clock, claims, purchases, inbox, settlements }),
+    },
+  ];
 };

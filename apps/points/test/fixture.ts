@@ -1,17 +1,22 @@
 import { hashOfContent, TOPICS, type ActivityData, type PurchaseData } from '@vafa/contracts';
-import { DeciderRunner, eventStoreMigrations, LogReader, PostgresEventStore, StateCache } from '@vafa/event-sourcing';
-import { messagingMigrations, PostgresMessageBus } from '@vafa/messaging';
-import { Database, migrate } from '@vafa/persistence';
-import { FixedClock } from '@vafa/service';
+import { DeciderRunner, LogReader, PostgresEventStore, StateCache } from '@vafa/event-sourcing';
+import { PostgresMessageBus } from '@vafa/messaging';
+import { Database } from '@vafa/persistence';
+import { Audit, FixedClock, migrateInstallation, silentLogger } from '@vafa/service';
 import { createTestDatabase } from '@vafa/testing';
 import { uuidv7 } from 'uuidv7';
 import { ActivityIntake, type IncomingActivity } from '../src/application/activities.js';
 import { Claiming } from '../src/application/claiming.js';
 import { Claims } from '../src/application/claims.js';
+import { Inbox } from '../src/application/inbox.js';
+import { InboxItems } from '../src/application/inbox-items.js';
+import { InboxReader } from '../src/application/inbox-reader.js';
 import { PurchaseIntake, type IncomingPurchase } from '../src/application/intake.js';
 import { Outcomes } from '../src/application/outcomes.js';
+import { PurchaseClaims } from '../src/application/purchase-claims.js';
 import { References } from '../src/application/references.js';
 import { Register } from '../src/application/register.js';
+import { Settlements } from '../src/application/settlements.js';
 import { ACCOUNT_STREAMS, pointsAccount, type PointsAccount } from '../src/domain/account.js';
 import { FIRST_PROGRAMME } from '../src/domain/programme.js';
 import type { PointsEvent } from '../src/events/points-event.js';
@@ -28,8 +33,7 @@ export type Fixture = Awaited<ReturnType<typeof startFixture>>;
 /** Points on a real database, without HTTP and transport: its parts as the module wires them, the reader started when a test says so. */
 export const startFixture = async () => {
   const { url, drop } = await createTestDatabase();
-  const sets = [eventStoreMigrations, messagingMigrations, pointsService.migrations];
-  await migrate(url, sets, () => undefined);
+  await migrateInstallation(url, [pointsService], silentLogger());
   const database = await Database.connect({
     url,
     schema: 'points',
@@ -47,6 +51,8 @@ export const startFixture = async () => {
     ...parts,
     /** The same service again, as after a crash: nothing in memory, the same database. */
     restarted: () => partsOn(database, bus),
+    /** The same, and dead at the statement after the `statements` next ones: a transaction counts when it begins and when it is committed. */
+    mortal: (statements: number) => partsOn(mortal(database, statements), bus),
     async close() {
       await parts.reader.close();
       await parts.store.close();
@@ -55,6 +61,27 @@ export const startFixture = async () => {
       await drop();
     },
   };
+};
+
+/** A database that answers so many statements and none afterwards, like that of a process that dies. */
+const mortal = (database: Database, statements: number): Database => {
+  let left = statements;
+  const tick = (): void => {
+    left -= 1;
+    if (left < 0) throw new Error('the process is dead');
+  };
+  const dying = Object.create(database) as Database;
+  dying.query = (...given) => {
+    tick();
+    return database.query(...given) as Promise<never>;
+  };
+  dying.transaction = async (work) => {
+    tick();
+    const result = await database.transaction(work);
+    tick();
+    return result;
+  };
+  return dying;
 };
 
 const partsOn = (database: Database, bus: PostgresMessageBus) => {
@@ -84,7 +111,24 @@ const partsOn = (database: Database, bus: PostgresMessageBus) => {
     checkpoints: 'points.checkpoints',
     projections: [new LedgerProjection(bus, snapshots)],
   });
+  const activities = new ActivityIntake({ database, claiming, claims, references, clock });
+  const intake = new PurchaseIntake({ claiming, claims, references, accounts, states, outcomes, clock, programme });
+  const items = new InboxItems(database);
+  const settlements = new Settlements(database);
+  const audit = new Audit('points', database);
+  const errors: unknown[] = [];
+  const inbox = new Inbox({
+    ...{ database, audit, clock, claims, claiming, references, purchases: intake, activities, items, settlements },
+    onError: (error) => errors.push(error),
+  });
   return {
+    inbox,
+    items,
+    audit,
+    inboxReader: new InboxReader({ items, claims, register, settlements }),
+    purchaseClaims: new PurchaseClaims({ database, clock, claims, purchases: intake, inbox, settlements }),
+    /** What the inbox could not finish at once. */
+    errors,
     store,
     states,
     references,
@@ -93,8 +137,8 @@ const partsOn = (database: Database, bus: PostgresMessageBus) => {
     outcomes,
     reader,
     queries: new LedgerQueries(database),
-    activities: new ActivityIntake({ database, claiming, claims, references, clock }),
-    intake: new PurchaseIntake({ claiming, claims, references, accounts, states, outcomes, clock, programme }),
+    activities,
+    intake,
   };
 };
 

@@ -155,6 +155,26 @@ export class Claims {
     return rows.length > 0;
   }
 
+  /** Makes a claim what a person decided, if it still has the status that the person saw; answers whether it had. */
+  async settle(work: UnitOfWork, claim: Claim, seen: ClaimStatus): Promise<boolean> {
+    const { kind, source, naturalId, status, reason, accountId, revision, purchaseId } = claim;
+    const rows = await work.query(
+      `update points.claims set status = $5, reason = $6, account_id = $7, revision = $8, purchase_id = $9
+       where kind = $1 and source = $2 and natural_id = $3 and status = $4 returning 1`,
+      [kind, source, naturalId, seen, status, reason, accountId, revision, purchaseId],
+    );
+    return rows.length > 0;
+  }
+
+  /** Closes a conflict, unless somebody did before; answers whether it was open. */
+  async closeConflict(work: UnitOfWork, conflictId: string, settledAt: string): Promise<boolean> {
+    const rows = await work.query(
+      'update points.conflicts set settled_at = $2 where conflict_id = $1 and settled_at is null returning 1',
+      [conflictId, settledAt],
+    );
+    return rows.length > 0;
+  }
+
   /** Keeps what came in under a key that stands for something else. Answers the claim ids of those that had not been kept before. */
   async keepConflicts(work: UnitOfWork, conflicts: readonly Conflict[]): Promise<ReadonlySet<string>> {
     const rows = await work.query<{ conflict_id: string }>(

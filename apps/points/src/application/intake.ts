@@ -79,6 +79,21 @@ export class PurchaseIntake {
     }
   }
 
+  /** Sees claims through to the ledger that a person gave to a member: those that are still being taken. */
+  async resume(claims: readonly Claim[]): Promise<void> {
+    await this.award(
+      claims.flatMap((claim) =>
+        claim.status === 'taking' && claim.accountId !== null ? [taskOf(claim, claim.accountId)] : [],
+      ),
+    );
+  }
+
+  /** A revision that the account's stream has now or had before: from there on an event that is written later is looked for. */
+  async revisionOf(accountId: string): Promise<Revision> {
+    await this.parts.accounts.prepare([streamOf(accountId)]);
+    return this.knownRevision(accountId);
+  }
+
   private async takeRound(round: readonly IncomingPurchase[]): Promise<void> {
     const drafts = await this.draft(round);
     const registered = await this.parts.claiming.register(drafts, (claim) => claim.status !== 'taken');

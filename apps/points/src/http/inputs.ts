@@ -21,7 +21,7 @@ import {
   type Principal,
 } from '@vafa/service';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { ClaimKind } from '../application/claims.js';
+import type { ClaimKey, ClaimKind } from '../application/claims.js';
 import { WAIT_MS_MAX, type Door } from '../application/door.js';
 import type { Outcome } from '../application/outcomes.js';
 import type { Register } from '../application/register.js';
@@ -45,9 +45,14 @@ export type Pending = {
   readonly [id: string]: string;
 };
 
+/** The id of an input under the name that it has in its data. */
+export const idOf = ({ kind, naturalId }: ClaimKey): Readonly<Record<string, string>> => ({
+  [PLACES[kind].id]: naturalId,
+});
+
 export const publicOutcome = ({ kind, source, naturalId, ...outcome }: Outcome): PublicOutcome => ({
   source,
-  [PLACES[kind].id]: naturalId,
+  ...idOf({ kind, source, naturalId }),
   ...outcome,
 });
 

@@ -1,14 +1,12 @@
 import { Controller, Get, Inject, Param, Query, Req } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiParam, ApiQuery, ApiTags } from '@nestjs/swagger';
-import { formatReference, isCanonicalInstant, isUuid, parsePathReference } from '@vafa/contracts';
+import { isCanonicalInstant, isUuid } from '@vafa/contracts';
 import {
   CurrentPrincipal,
   decodeCursor,
   encodeCursor,
-  ensureReaches,
   Permission,
   preferredLanguage,
-  PROBLEMS,
   ProblemException,
   type Clock,
   type Principal,
@@ -27,6 +25,7 @@ import {
 import { LedgerHistory, type PastState } from '../read-models/history.js';
 import { CLOCK } from '../points.tokens.js';
 import { pageSize, text } from './parameters.js';
+import { pathMember } from './path-member.js';
 import { POINTS_PROBLEMS } from './problems.js';
 import { sentencesOfMovement } from './sentences.js';
 import { BALANCE, LOTS, MOVEMENT_EXPLANATION, MOVEMENTS } from './schemas.js';
@@ -61,7 +60,7 @@ export class PointsController {
     @CurrentPrincipal() principal: Principal,
   ): Promise<Balance & { expiring: readonly { amount: number; at: string }[] } & Times> {
     const asked = askedTimes(asOf, knownAt, this.clock);
-    const memberId = await this.member(ref, principal);
+    const memberId = await pathMember(this.references, ref, principal);
     const past = await this.past(memberId, asked);
     const [balance, expiring] = await (past === undefined
       ? Promise.all([this.ledger.balance(memberId), this.ledger.expiring(memberId)])
@@ -89,7 +88,7 @@ export class PointsController {
     const size = pageSize(limit);
     const place = after === undefined ? null : decodeCursor(text('after', after), revisionOf);
     const asked = askedTimes(asOf, knownAt, this.clock);
-    const memberId = await this.member(ref, principal);
+    const memberId = await pathMember(this.references, ref, principal);
     const past = await this.past(memberId, asked);
     const before = past === undefined ? place : Math.min(place ?? Infinity, past.revision + 1);
     const rows = await this.ledger.movements(memberId, size + 1, before);
@@ -115,7 +114,7 @@ export class PointsController {
     @Req() request: FastifyRequest,
   ): Promise<{ transaction: Movement; sentences: string[]; explanation: MovementExplanation } & Times> {
     const asked = askedTimes(asOf, knownAt, this.clock);
-    const memberId = await this.member(ref, principal);
+    const memberId = await pathMember(this.references, ref, principal);
     const past = await this.past(memberId, asked);
     const found = isUuid(id) ? await this.ledger.movement(memberId, id) : undefined;
     if (found === undefined || found.movement.revision > (past?.revision ?? Infinity))
@@ -146,7 +145,7 @@ export class PointsController {
     const size = pageSize(limit);
     const place = after === undefined ? null : decodeCursor(text('after', after), lotPlaceOf);
     const asked = askedTimes(asOf, knownAt, this.clock);
-    const memberId = await this.member(ref, principal);
+    const memberId = await pathMember(this.references, ref, principal);
     const past = await this.past(memberId, asked);
     const rows = await (past === undefined
       ? this.ledger.lots(memberId, size + 1, place)
@@ -159,20 +158,6 @@ export class PointsController {
   /** The account as it was; `undefined` for the present, which is read as it stands. */
   private past(memberId: string, { moment }: Asked): Promise<PastState> | undefined {
     return moment && this.history.stateAt(memberId, moment);
-  }
-
-  /** The member behind a path's reference. A member gets no further than to himself, whether the other exists or not. */
-  private async member(ref: string, principal: Principal): Promise<string> {
-    const parsed = parsePathReference(ref);
-    if (parsed === undefined)
-      throw new ProblemException(PROBLEMS['invalid-parameter'], {
-        errors: [{ in: 'path', pointer: '/ref', detail: 'must be a member id, card:<number> or external:<id>' }],
-      });
-    const reference = formatReference(parsed);
-    const memberId = (await this.references.resolvePatiently([reference])).get(reference);
-    if (principal.role === 'member') ensureReaches(principal, memberId ?? '');
-    if (memberId === undefined) throw new ProblemException(POINTS_PROBLEMS['unknown-member']);
-    return memberId;
   }
 }
 

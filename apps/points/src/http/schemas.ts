@@ -1,4 +1,6 @@
 import { dataSchema, eventSchema, INPUT_STATUSES, type InboundEventType } from '@vafa/contracts';
+import { CLAIM_KINDS } from '../application/claims.js';
+import { INBOX_ACTIONS, INBOX_STATUSES } from '../domain/inbox.js';
 import { CALENDARS } from '../domain/programme-calendar.js';
 
 /** JSON Schemas of answers, for OpenAPI. Bodies of events have theirs in the contracts. */
@@ -259,3 +261,87 @@ export const CLOSINGS = object('PeriodClosings', 'Periods that are closed, the l
   ),
   next: textOrNull('`after` of the next page, null on the last.'),
 });
+
+const ITEM = {
+  id: { type: 'string', format: 'uuid', description: 'Names it in the inbox.' },
+  kind: { type: 'string', enum: CLAIM_KINDS },
+  source: { type: 'string', description: 'Who sent it.' },
+  status: { type: 'string', enum: [...INBOX_STATUSES, 'settled'] },
+  reason: { type: 'string', description: 'Why it is there, as a code such as `member-unknown` or `other-content`.' },
+  member: textOrNull('The member as the sender named it.'),
+  receivedAt: instant('When it came in.'),
+};
+
+/** An input is named by the id of its kind. */
+const withIds = (schema: Schema): Schema => ({
+  ...schema,
+  properties: {
+    ...(schema['properties'] as Schema),
+    purchaseId: textOrNull('The purchase, also that of a return.'),
+    returnId: { type: 'string', description: 'The return.' },
+    activityId: { type: 'string', description: 'The activity.' },
+  },
+});
+
+export const INBOX_PAGE = object('InboxPage', 'What is to be settled, in the order in which it came.', {
+  items: list('The page.', withIds(object('InboxItem', 'Something to be settled.', ITEM))),
+  next: textOrNull('`after` of the next page, null on the last.'),
+});
+
+const DIFFERENCE: Schema = {
+  title: 'Difference',
+  type: 'object',
+  description: 'A place at which two contents differ.',
+  required: ['pointer'],
+  properties: {
+    pointer: { type: 'string', description: 'A JSON Pointer into both.' },
+    standing: { description: 'What stands there; absent where nothing does.' },
+    other: { description: 'What came in as well; absent where nothing did.' },
+  },
+};
+
+const SETTLEMENT = object('Settlement', 'Who settled it, how, when and why.', {
+  action: { type: 'string', enum: [...INBOX_ACTIONS, 'claim'] },
+  target: textOrNull('The member, or the purchase of a return, that it was given to.'),
+  actor: object('Settler', 'Who decided.', {
+    subject: { type: 'string' },
+    role: { type: 'string' },
+    clientId: { type: 'string' },
+  }),
+  reason: { type: 'string', description: 'Why, in the words of whoever decided.' },
+  decidedAt: instant('When it was decided.'),
+  finishedAt: {
+    ...textOrNull('When everything that follows was done; null while the service still is at it.'),
+    format: 'date-time',
+  },
+});
+
+const CONTENT: Schema = {
+  type: 'object',
+  description: 'What is kept of it: its data without member and undeclared attributes.',
+};
+const ANY_OUTCOME: Schema = { oneOf: [OUTCOME, ACTIVITY_OUTCOME] };
+
+export const INBOX_VIEW = withIds(
+  object('InboxView', 'Everything about one item.', {
+    ...ITEM,
+    actions: list('What can be done about it.', { type: 'string', enum: INBOX_ACTIONS }),
+    content: CONTENT,
+    standing: {
+      oneOf: [
+        object('StandingContent', 'What a conflict is with.', {
+          member: textOrNull('The member as the sender named it.'),
+          content: CONTENT,
+        }),
+        { type: 'null' },
+      ],
+    },
+    differences: list('Where the two contents of a conflict differ; none where only the member does.', DIFFERENCE),
+    outcome: { ...ANY_OUTCOME, description: 'What stands under its key now.' },
+    replacement: {
+      oneOf: [...(ANY_OUTCOME['oneOf'] as Schema[]), { type: 'null' }],
+      description: 'What the other content became, once it replaced what stood there.',
+    },
+    settlement: { oneOf: [SETTLEMENT, { type: 'null' }] },
+  }),
+);

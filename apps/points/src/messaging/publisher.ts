@@ -44,7 +44,9 @@ const outcomeEvent = (
   { id, ...told }: Omit<PublicOutcome, 'outcome'>,
 ): OutgoingEvent => {
   const verb = verbOf(outcome.status);
-  const parts = { ...told, id: `${id}:loyalty.${kind}.${verb}`, source: SOURCE };
+  // A purchase of nobody that is claimed later is accepted once more, by the ledger.
+  const again = outcome.status === 'anonymous' ? ':anonymous' : '';
+  const parts = { ...told, id: `${id}:loyalty.${kind}.${verb}${again}`, source: SOURCE };
   switch (kind) {
     case 'purchase':
       return outgoingEvent({ ...parts, type: `loyalty.purchase.${verb}`, data: { purchaseId: naturalId, ...outcome } });

@@ -25,6 +25,7 @@ export const PERMISSIONS = {
   'purchases:write': ['admin', 'cashier', 'service'],
   'purchases:read': ['admin', 'support', 'cashier', 'finance', 'auditor', 'service', 'member'],
   'purchases:preview': ['admin', 'marketer', 'support', 'cashier', 'service', 'member'],
+  'purchases:claim': ['admin', 'support', 'cashier', 'service', 'member'],
   'activities:write': ['admin', 'cashier', 'service'],
   'activities:read': ['admin', 'support', 'cashier', 'auditor', 'service', 'member'],
   'inbox:read': ['admin', 'support', 'auditor'],
