@@ -6,6 +6,7 @@ import { backup } from './backup.js';
 import { clock } from './clock.js';
 import { config } from './config.js';
 import { discardLetters, listLetters, replayLetters, showLetter } from './dead-letters.js';
+import { exportTable } from './export.js';
 import { generatePurchases } from './generate-purchases.js';
 import { points } from './points.js';
 import { rebuild } from './rebuild.js';
@@ -25,6 +26,7 @@ export const commands: readonly Command[] = [
   importPurchases,
   generatePurchases,
   points,
+  exportTable,
   verify,
   rebuild,
   listLetters,
