@@ -142,6 +142,7 @@ function send(request: IncomingMessage, response: ServerResponse, status: number
     'content-length': Buffer.byteLength(page.body),
     'content-security-policy': CONTENT_POLICY,
     'x-content-type-options': 'nosniff',
+    'referrer-policy': 'no-referrer',
     'cache-control': 'no-cache',
   });
   response.end(request.method === 'HEAD' ? undefined : page.body);
@@ -157,6 +158,8 @@ function refuse(
   response.writeHead(kind.status, {
     'content-type': PROBLEM_TYPE,
     'content-length': Buffer.byteLength(body),
+    'x-content-type-options': 'nosniff',
+    'cache-control': 'no-store',
     ...headers,
   });
   response.end(request.method === 'HEAD' ? undefined : body);

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import {
   chooseKafka,
   commonConfig,
+  httpConfig,
   kafkaConfig,
   oidcConfig,
   oidcOptions,
@@ -9,6 +10,7 @@ import {
   serviceConfig,
   type CommonConfig,
   type Environment,
+  type HttpConfig,
   type KafkaChoice,
   type OidcOptions,
   type ServiceConfig,
@@ -24,6 +26,7 @@ export type StandaloneConfig = Omit<CommonConfig, 'dataFolder'> &
     /** Absent where the bus is in PostgreSQL. */
     readonly kafka?: KafkaChoice | undefined;
     readonly oidc: OidcOptions | null;
+    readonly http: HttpConfig;
   };
 
 /**
@@ -35,11 +38,12 @@ export function readStandaloneConfig(env: Environment, root: string): Standalone
   const definitions = {
     common: commonConfig,
     oidc: oidcConfig,
+    http: httpConfig,
     service: serviceConfig,
     kafka: kafkaConfig,
     standalone: standaloneConfig,
   };
-  const { common, oidc, service, kafka, standalone } = readConfigs(definitions, env);
+  const { common, oidc, http, service, kafka, standalone } = readConfigs(definitions, env);
   const { dataFolder, ...rest } = common;
   const { migrate: _always, ...shared } = service;
   return Object.freeze({
@@ -48,6 +52,7 @@ export function readStandaloneConfig(env: Environment, root: string): Standalone
     ...standalone,
     folder: resolve(root, dataFolder),
     oidc: oidcOptions(oidc),
+    http,
     kafka: chooseKafka(kafka),
   });
 }

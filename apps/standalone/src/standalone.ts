@@ -134,6 +134,7 @@ async function openShared(
     poolSize: config.databasePoolSize,
     production,
     verifier: await openVerifier({ oidc: config.oidc, production, folder, logger }),
+    http: config.http,
     deadLetterKey: await openDeadLetterKey(folder, config.deadLetterKey),
     deadLetters: deadLetterSettings(config),
     kafka: config.kafka,

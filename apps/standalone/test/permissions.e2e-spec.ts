@@ -68,7 +68,14 @@ const database = withTestDatabase();
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'vafa-permissions-'));
   await chmod(folder, 0o755);
-  const env = { VAFA_PORT: '0', VAFA_DATA: folder, VAFA_DATABASE_URL: database.url, VAFA_LOG_LEVEL: 'error' };
+  const env = {
+    VAFA_PORT: '0',
+    VAFA_DATA: folder,
+    VAFA_DATABASE_URL: database.url,
+    VAFA_LOG_LEVEL: 'error',
+    // More is refused here than anybody is refused in a minute.
+    VAFA_RATE_FAILURES: '0',
+  };
   const config = readStandaloneConfig(env, folder);
   standalone = await startStandalone({ config, services: loadServices(env), version: '0.0.0', say: () => undefined });
   issuer = await EmbeddedIssuer.open({ folder: join(folder, 'keys'), production: false });

@@ -9,6 +9,7 @@ import { PERMISSIONS, ROLES, type Principal } from './auth/permissions.js';
 import { TokenVerifier } from './auth/verifier.js';
 import { Health } from './health.js';
 import { Accepts, BODY_BYTES_MAX, BodyLimit, CLOUD_EVENT_TYPE, JSON_TYPE } from './http/bodies.js';
+import { NO_RATE_LIMITS } from './http/rate-limits.js';
 import { PROBLEMS, ProblemException } from './http/problems.js';
 import { silentLogger } from './logger.js';
 import { Metrics } from './metrics.js';
@@ -85,6 +86,7 @@ beforeAll(async () => {
   const logger = silentLogger();
   application = await createApplication(SampleModule.create(), {
     verifier: TokenVerifier.of(issuer),
+    http: { ...NO_RATE_LIMITS, trustedProxies: [] },
     logger,
     metrics: new Metrics('sample'),
     health: new Health(logger),

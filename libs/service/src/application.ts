@@ -4,10 +4,11 @@ import type { DynamicModule } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { accessHook } from './auth/access.js';
+import { identityHook, permissionHook } from './auth/access.js';
 import type { ServiceContext } from './definition.js';
 import { BODY_BYTES_MAX, registerBodies } from './http/bodies.js';
 import { ProblemFilter } from './http/problem-filter.js';
+import { RateLimiter } from './http/rate-limits.js';
 import { RouteTable } from './http/route-table.js';
 import { FieldsPipe } from './http/validation.js';
 import { nestLogger } from './nest-logger.js';
@@ -16,7 +17,7 @@ import { registerOperations } from './operations.js';
 const PATH_PARAMETER_LENGTH_MAX = 512;
 
 /** What the HTTP side of a service needs. */
-export type HttpParts = Pick<ServiceContext<unknown>, 'verifier' | 'logger' | 'metrics' | 'health'>;
+export type HttpParts = Pick<ServiceContext<unknown>, 'verifier' | 'http' | 'logger' | 'metrics' | 'health'>;
 
 export type Application = {
   readonly app: NestFastifyApplication;
@@ -28,7 +29,7 @@ export type Application = {
 export const createApplication = async (module: DynamicModule, parts: HttpParts): Promise<Application> => {
   const routes = new RouteTable();
   const filter = new ProblemFilter(parts.logger, routes);
-  const adapter = createAdapter(filter);
+  const adapter = createAdapter(filter, parts.http.trustedProxies);
   const fastify = adapter.getInstance<FastifyInstance>();
   routes.watch(fastify);
   prepareFastify(fastify, parts);
@@ -42,12 +43,13 @@ export const createApplication = async (module: DynamicModule, parts: HttpParts)
   return { app, fastify, routes };
 };
 
-const createAdapter = (filter: ProblemFilter): FastifyAdapter => {
+const createAdapter = (filter: ProblemFilter, trustedProxies: readonly string[]): FastifyAdapter => {
   const prefix = randomBytes(6).toString('base64url');
   let count = 0;
   return new FastifyAdapter({
     logger: false,
     bodyLimit: BODY_BYTES_MAX,
+    trustProxy: trustedProxies.length > 0 && [...trustedProxies],
     // No Nest middleware is used, and every request would pay for its absence.
     skipMiddie: true,
     routerOptions: { maxParamLength: PATH_PARAMETER_LENGTH_MAX, ignoreTrailingSlash: true },
@@ -72,7 +74,11 @@ const prepareFastify = (fastify: FastifyInstance, parts: HttpParts): void => {
     reply.headers({ 'x-request-id': request.id, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
     done();
   });
-  fastify.addHook('onRequest', accessHook(parts.verifier, parts.logger));
+  const limiter = new RateLimiter(parts.http, parts.metrics);
+  limiter.register(fastify);
+  fastify.addHook('onRequest', identityHook(parts.verifier, parts.logger, limiter));
+  fastify.addHook('onRequest', limiter.hook);
+  fastify.addHook('onRequest', permissionHook);
   registerBodies(fastify);
   fastify.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'unknown';

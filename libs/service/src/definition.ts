@@ -9,6 +9,7 @@ import type { TokenVerifier } from './auth/verifier.js';
 import type { Clock } from './clock/clock.js';
 import type { ConfigDefinition } from './config.js';
 import type { Health, HealthReport } from './health.js';
+import type { HttpConfig } from './http/http-settings.js';
 import type { Route } from './http/route-table.js';
 import type { Logger } from './logger.js';
 import type { Metrics } from './metrics.js';
@@ -48,6 +49,8 @@ export type ServiceContext<Config> = {
   readonly metrics: Metrics;
   readonly health: Health;
   readonly verifier: TokenVerifier;
+  /** How much one caller may ask for, and who callers are. */
+  readonly http: HttpConfig;
 };
 
 /** A service that runs. */

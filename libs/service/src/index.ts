@@ -37,6 +37,8 @@ export type { RunningService, ServiceContext, ServiceDefinition } from './defini
 export { Health, type CheckResult, type HealthCheck, type HealthFigures, type HealthReport } from './health.js';
 export { decodeCursor, encodeCursor } from './http/cursor.js';
 export { idempotencyKey, preferredLanguage, preferredWaitMs, requiredIdempotencyKey } from './http/headers.js';
+export { httpConfig, type HttpConfig } from './http/http-settings.js';
+export { NO_RATE_LIMITS, type RateLimits } from './http/rate-limits.js';
 export { HttpDoor, type RequestListener } from './http/http-door.js';
 export { JSON_DEPTH_MAX, escapePointer, parseJson } from './http/json.js';
 export { PROBLEMS, PROBLEM_TYPE, ProblemException, defineProblems, problemBody, problemType } from './http/problems.js';

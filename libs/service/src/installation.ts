@@ -18,6 +18,7 @@ import { DeadLetterPurge } from './dead-letters/dead-letter-purge.js';
 import { serviceMigrations } from './clock/migrations.js';
 import type { ServiceContext, ServiceDefinition } from './definition.js';
 import { Health } from './health.js';
+import type { HttpConfig } from './http/http-settings.js';
 import { BusActivity, openKafkaBus, type KafkaChoice } from './kafka.js';
 import type { Logger } from './logger.js';
 import { Metrics } from './metrics.js';
@@ -51,6 +52,7 @@ export type InstallationOptions = {
   readonly poolSize: number;
   readonly production: boolean;
   readonly verifier: TokenVerifier;
+  readonly http: HttpConfig;
   /** 32 bytes, the same in every process: see `openDeadLetterKey`. */
   readonly deadLetterKey: Buffer;
   /** How long dead letters are kept, how many may wait, and how often old ones are looked for: as `deadLetterSettings` gives it. */
@@ -127,12 +129,12 @@ export class Installation {
     if (this.bus instanceof KafkaMessageBus) this.activity.expose(metrics, this.bus);
     const { bus, eventStore, clock } = this;
     const health = new Health(logger);
-    const { verifier, deadLetterKey } = this.options;
+    const { verifier, http, deadLetterKey } = this.options;
     const deadLetters = new PostgresDeadLetters(database, bus, deadLetterKey, this.options.deadLetters);
     // Once a process: the letters of all services lie together.
     this.purging ??= new DeadLetterPurge(deadLetters, this.options.logger, this.options.deadLetters?.purgeIntervalMs);
     const audit = new Audit(name, database);
-    return { config, database, audit, bus, deadLetters, eventStore, clock, logger, metrics, health, verifier };
+    return { config, database, audit, bus, deadLetters, eventStore, clock, logger, metrics, health, verifier, http };
   }
 
   /** Closes bus and store, then the clock, the databases last. To be called once the services are closed. */

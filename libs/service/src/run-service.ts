@@ -4,6 +4,7 @@ import { oidcConfig, oidcOptions } from './auth/oidc-settings.js';
 import { openVerifier } from './auth/open-verifier.js';
 import { ConfigError, readConfigs, unknownSettings, type Environment } from './config.js';
 import type { RunningService, ServiceDefinition } from './definition.js';
+import { httpConfig, type HttpConfig } from './http/http-settings.js';
 import { Installation, migrateInstallation } from './installation.js';
 import { chooseKafka, kafkaConfig, type KafkaChoice } from './kafka.js';
 import { openDeadLetterKey } from './key-file.js';
@@ -18,6 +19,7 @@ export const EXIT = { done: 0, failed: 1, misconfigured: 2 } as const;
 type Settings<Config> = {
   readonly common: CommonConfig;
   readonly oidc: OidcOptions | null;
+  readonly http: HttpConfig;
   readonly service: ServiceConfig & { readonly databaseUrl: string };
   readonly kafka: KafkaChoice | undefined;
   readonly own: Config;
@@ -46,11 +48,12 @@ const readSettings = <Config>(definition: ServiceDefinition<Config>, env: Enviro
   const definitions = {
     common: commonConfig,
     oidc: oidcConfig,
+    http: httpConfig,
     service: serviceConfig,
     kafka: kafkaConfig,
     own: definition.config,
   };
-  const { common, oidc, service, kafka, own } = readConfigs(definitions, env);
+  const { common, oidc, http, service, kafka, own } = readConfigs(definitions, env);
   const { databaseUrl } = service;
   if (databaseUrl === null) {
     const detail = 'VAFA_DATABASE_URL is not set: a service on its own has no embedded database';
@@ -59,6 +62,7 @@ const readSettings = <Config>(definition: ServiceDefinition<Config>, env: Enviro
   return {
     common,
     oidc: oidcOptions(oidc),
+    http,
     service: { ...service, databaseUrl },
     kafka: chooseKafka(kafka),
     own,
@@ -100,7 +104,7 @@ const serve = async <Config>(
 };
 
 const openInstallation = async (
-  { common, oidc, service, kafka }: Settings<unknown>,
+  { common, oidc, http, service, kafka }: Settings<unknown>,
   logger: Logger,
 ): Promise<Installation> => {
   const folder = join(common.dataFolder, 'keys');
@@ -110,6 +114,7 @@ const openInstallation = async (
     poolSize: service.databasePoolSize,
     production,
     verifier: await openVerifier({ oidc, production, folder, logger }),
+    http,
     deadLetterKey: await openDeadLetterKey(folder, service.deadLetterKey),
     deadLetters: deadLetterSettings(service),
     kafka,

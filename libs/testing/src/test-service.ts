@@ -82,13 +82,14 @@ export const startTestService = async <Config>(
 };
 
 const open = async (options: TestServiceOptions): Promise<Shared> => {
-  const { EmbeddedIssuer: Issuer, Installation: Opened, TokenVerifier, silentLogger } = await library();
+  const { EmbeddedIssuer: Issuer, Installation: Opened, TokenVerifier, httpConfig, silentLogger } = await library();
   const issuer = await Issuer.ephemeral();
   const installation = await Opened.open({
     url: options.url,
     poolSize: 5,
     production: false,
     deadLetterKey: randomBytes(32),
+    http: httpConfig(options.env ?? {}),
     verifier: TokenVerifier.of(issuer),
     logger: silentLogger(),
     adapters: options.adapters ?? 'memory',

@@ -2,6 +2,7 @@ import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify';
 import type { Actor } from '../audit/audit.js';
 import { PROBLEMS, ProblemException } from '../http/problems.js';
+import type { RateLimiter } from '../http/rate-limits.js';
 import { routeConfig } from '../http/route-config.js';
 import type { Logger } from '../logger.js';
 import { allows, reaches, type PermissionName, type Principal } from './permissions.js';
@@ -46,10 +47,10 @@ export const ensureReaches = (principal: Principal, memberId: string): void => {
 
 type RequestHook = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => void;
 
-/** Lets a request in or not, before its body is read. Synchronous for a token seen before. */
-export const accessHook = (verifier: TokenVerifier, logger: Logger): RequestHook => {
+/** Finds out whose a request is, before its body is read. Synchronous for a token seen before. */
+export const identityHook = (verifier: TokenVerifier, logger: Logger, limiter: RateLimiter): RequestHook => {
   const undeclared = new Set<string>();
-  return (request, _reply, done) => {
+  return (request, reply, done) => {
     const { access, url } = routeOf(request);
     if (request.is404 || access === 'public') return done();
     if (access === undefined) {
@@ -57,16 +58,31 @@ export const accessHook = (verifier: TokenVerifier, logger: Logger): RequestHook
       undeclared.add(url);
       return done(new ProblemException(PROBLEMS.forbidden));
     }
+    // That keys cannot be had is not the caller's fault.
+    const refuse = (error: Error): void =>
+      isRefusal(error) ? void limiter.failed(request, reply, error).then(done, done) : done(error);
     const token = bearerToken(request.headers.authorization);
-    if (token === null) return done(missingToken());
-    const known = verifier.remembered(token);
-    if (known) return done(admit(request, known, access));
-    verifier.verify(token).then(
-      (principal) => done(admit(request, principal, access)),
-      (error: unknown) => done(error as Error),
-    );
+    if (token === null) return refuse(missingToken());
+    request.principal = verifier.remembered(token) ?? null;
+    if (request.principal) return done();
+    verifier.verify(token).then((principal) => {
+      request.principal = principal;
+      done();
+    }, refuse);
   };
 };
+
+/** Lets a caller in where the matrix does. */
+export const permissionHook: RequestHook = (request, _reply, done) => {
+  const { principal } = request;
+  const { access } = routeOf(request);
+  if (principal === null || access === undefined || access === 'public') return done();
+  if (allows(principal.role, access)) return done();
+  done(new ProblemException(PROBLEMS.forbidden, { detail: `This needs the permission ${access}.` }));
+};
+
+const isRefusal = (error: Error): boolean =>
+  error instanceof ProblemException && error.kind === PROBLEMS.unauthenticated;
 
 const routeOf = (request: FastifyRequest): { access: Access | undefined; url: string } => {
   const { config, url } = request.routeOptions;
@@ -83,10 +99,3 @@ const missingToken = (): ProblemException =>
     detail: 'A bearer token is needed.',
     headers: { 'www-authenticate': 'Bearer realm="vafa"' },
   });
-
-const admit = (request: FastifyRequest, principal: Principal, permission: PermissionName): Error | undefined => {
-  if (!allows(principal.role, permission))
-    return new ProblemException(PROBLEMS.forbidden, { detail: `This needs the permission ${permission}.` });
-  request.principal = principal;
-  return undefined;
-};

@@ -8,6 +8,8 @@ export type RequestListener = (request: IncomingMessage, response: ServerRespons
 const HEADERS_TIMEOUT_MS = 15_000;
 const REQUEST_TIMEOUT_MS = 120_000;
 const KEEP_ALIVE_MS = 72_000;
+/** Open connections at most; one more is closed at once. */
+const CONNECTIONS_MAX = 10_000;
 const DRAIN_MS = 10_000;
 const IDLE_POLL_MS = 20;
 
@@ -26,6 +28,7 @@ export class HttpDoor {
       },
       listener,
     );
+    this.server.maxConnections = CONNECTIONS_MAX;
     this.server.on('clientError', refuseConnection);
   }
 

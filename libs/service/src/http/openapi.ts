@@ -122,6 +122,7 @@ const withProblems = (document: OpenAPIObject): OpenAPIObject => {
       '400': operation.responses['400'] ?? named('The request cannot be read, or a parameter is not valid'),
       ...(!isPublic && { '401': named('No token, or one that is not valid') }),
       ...(!isPublic && { '403': named('The role has not the permission, or the member is another') }),
+      ...(!isPublic && { '429': named('Too many requests; see Retry-After') }),
       ...('requestBody' in operation && {
         '413': named('The body is too large'),
         '415': named('The content type is not accepted'),

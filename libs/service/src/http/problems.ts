@@ -140,6 +140,14 @@ export const PROBLEMS = defineProblems({
     status: 422,
     title: { en: 'Some fields are not valid', fa: 'برخی فیلدها معتبر نیستند', ar: 'بعض الحقول غير صالحة' },
   },
+  'too-many-requests': {
+    status: 429,
+    title: {
+      en: 'Too many requests at once',
+      fa: 'شمار درخواست‌ها بیش از اندازه است',
+      ar: 'عدد الطلبات أكبر من المسموح',
+    },
+  },
   'headers-too-large': {
     status: 431,
     title: { en: 'The headers are too large', fa: 'سرآیندها بیش از اندازه بزرگ‌اند', ar: 'الترويسات أكبر من اللازم' },
