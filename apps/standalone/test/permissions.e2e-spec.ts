@@ -40,13 +40,9 @@ const ACTS: Readonly<Record<string, string>> = {
   'POST /v1/inbox/:id/attach': 'inbox.settled',
   'POST /v1/inbox/:id/approve': 'inbox.settled',
   'POST /v1/inbox/:id/discard': 'inbox.settled',
-  'POST /v1/dead-letters/:id/replay': 'dead-letters.replayed',
-  'POST /v1/dead-letters/:id/discard': 'dead-letters.discarded',
-  'POST /v1/dead-letters/replay': 'dead-letters.replayed',
-  'POST /v1/dead-letters/discard': 'dead-letters.discarded',
   'POST /v1/activities': 'inputs.submitted',
   'POST /v1/activities/batch': 'inputs.submitted',
-  'POST /v1/read-models/points/rebuild': 'none: what it builds is the same as before',
+  'POST /v1/read-models/points/rebuild': 'read-models.rebuilt',
 };
 
 type Route = {
