@@ -117,8 +117,36 @@ const label = ({ method, path }: Route): string => `${method} ${path}`;
 const filled = ({ path }: Route, member: string): string =>
   path.replace(/:([A-Za-z_]\w*)/g, (_place, name) => (name === 'ref' ? member : randomUUID()));
 
-const ask = async (route: Route, mint: MintRequest, member = own): Promise<Answer> =>
-  call(route.method, filled(route, member), await issuer.mint(mint));
+const ask = async (route: Route, mint: MintRequest, member = own, body?: unknown): Promise<Answer> =>
+  call(route.method, filled(route, member), await issuer.mint(mint), body);
+
+type Schema = Readonly<Record<string, unknown>>;
+
+/** The least body that a route takes, by its description: so that nothing is wrong with a request but whom it is about. */
+const bodyFor = ({ service, method, path }: Route): unknown => {
+  const openapi = standalone?.services.find(({ name }) => name === service)?.openapi;
+  const item = openapi?.paths[path.replace(/:(\w+)/g, '{$1}')] as Record<string, { requestBody?: unknown }> | undefined;
+  const { content } = (item?.[method.toLowerCase()]?.requestBody ?? {}) as {
+    content?: Record<string, { schema: Schema }>;
+  };
+  return content === undefined ? undefined : sampleOf(content['application/json']?.schema ?? {}, openapi?.components);
+};
+
+const sampleOf = (schema: Schema, components: unknown): unknown => {
+  const { $ref: reference, example, type, items, required = [], properties = {}, minimum } = schema;
+  if (typeof reference === 'string') {
+    const { schemas } = components as { schemas: Record<string, Schema> };
+    return sampleOf(schemas[reference.split('/').at(-1) ?? ''] ?? {}, components);
+  }
+  if (example !== undefined) return example;
+  if (Array.isArray(schema['enum'])) return schema['enum'][0];
+  if (type === 'array') return [sampleOf(items as Schema, components)];
+  if (type === 'integer' || type === 'number') return minimum ?? 1;
+  if (type === 'boolean') return true;
+  if (type !== 'object') return schema['format'] === 'date-time' ? '2026-01-01T00:00:00Z' : 'x';
+  const fields = properties as Record<string, Schema>;
+  return Object.fromEntries((required as string[]).map((name) => [name, sampleOf(fields[name] ?? {}, components)]));
+};
 
 const mintOf = (role: Role, memberId = own): MintRequest => (role === 'member' ? { role, memberId } : { role });
 
@@ -196,8 +224,16 @@ describe('every route of every service', () => {
     for (const route of open) {
       expectLetIn(await ask(route, mintOf('member')), `a member at their own ${label(route)}`);
       for (const reference of [other, `external:other`, NOBODY, 'external:nobody'])
-        expectProblem(await ask(route, mintOf('member'), reference), 403, `a member at ${reference}’s ${label(route)}`);
-      expectProblem(await ask(route, mintOf('member', other)), 403, `another member at ${label(route)}`);
+        expectProblem(
+          await ask(route, mintOf('member'), reference, bodyFor(route)),
+          403,
+          `a member at ${reference}’s ${label(route)}`,
+        );
+      expectProblem(
+        await ask(route, mintOf('member', other), own, bodyFor(route)),
+        403,
+        `another member at ${label(route)}`,
+      );
     }
   });
 
