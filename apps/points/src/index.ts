@@ -18,7 +18,7 @@ export const pointsService: ServiceDefinition<PointsConfig> = {
   name: 'points',
   description: 'The points ledger: purchases in, points out, and an explanation of every one of them.',
   paths: [
-    /^\/v1\/(?:purchases|activities|inbox|dead-letters)(?:\/|$)/,
+    /^\/v1\/(?:purchases|returns|activities|inbox|dead-letters)(?:\/|$)/,
     /^\/v1\/members\/[^/]+\/(?:points|purchases)(?:\/|$)/,
     /^\/v1\/periods(?:\/|$)/,
     /^\/v1\/read-models\/points(?:\/|$)/,

@@ -1,9 +1,17 @@
 import type { BeforeApplicationShutdown, OnApplicationBootstrap, OnApplicationShutdown } from '@nestjs/common';
-import type { LogReader, ReaderWatch, Rebuild, RebuildProgress } from '@vafa/event-sourcing';
+import {
+  assertNever,
+  type LogReader,
+  type ReaderWatch,
+  type Rebuild,
+  type RebuildProgress,
+} from '@vafa/event-sourcing';
 import type { Database } from '@vafa/persistence';
 import type { Actor, Audit } from '@vafa/service';
 import type { Outcomes } from './application/outcomes.js';
+import { uncoveredReason } from './domain/return-policy.js';
 import type { PointsEvent } from './events/points-event.js';
+import { explanationOf } from './read-models/movements.js';
 
 /** How far the read models are, and their last rebuild. */
 export type ReadModelReport = {
@@ -54,15 +62,32 @@ export class LedgerWorker implements OnApplicationBootstrap, BeforeApplicationSh
   onApplicationBootstrap(): void {
     this.reader.onApplied((page) => {
       if (this.outcomes.idle) return;
-      for (const { event } of page) {
-        if (event.type !== 'PointsEarned') continue;
-        const { transactionId, source, purchaseId: naturalId, memberId, amount, explanation } = event.data;
-        const taken = { kind: 'purchase', source, naturalId, status: 'taken', memberId, points: amount } as const;
-        this.outcomes.settleExpected(transactionId, { ...taken, transactionId, reason: null, explanation });
-      }
+      for (const { event } of page) this.settle(event);
     });
     this.reader.start();
     this.parts.watch.start();
+  }
+
+  private settle(event: PointsEvent): void {
+    switch (event.type) {
+      case 'PointsEarned': {
+        const { transactionId, source, purchaseId: naturalId, memberId, amount: points, explanation } = event.data;
+        const taken = { kind: 'purchase', source, naturalId, status: 'taken', memberId, points } as const;
+        return this.outcomes.settleExpected(transactionId, { ...taken, transactionId, reason: null, explanation });
+      }
+      case 'PointsReversed': {
+        const { transactionId, source, returnId: naturalId, memberId, amount, uncovered, currency } = event.data;
+        const taken = { kind: 'return', source, naturalId, status: 'taken', memberId, points: 0 - amount } as const;
+        const reason = uncoveredReason(uncovered, currency);
+        const explanation = explanationOf(event);
+        return this.outcomes.settleExpected(transactionId, { ...taken, transactionId, reason, explanation });
+      }
+      // Told of with its reversal.
+      case 'PointsWrittenOff':
+        return;
+      default:
+        return assertNever(event);
+    }
   }
 
   /** Requests have ended by now: whoever still waits does so for nothing. */

@@ -2,6 +2,7 @@ import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { DeciderRunner, StateCache } from '@vafa/event-sourcing';
 import { DeadLetterDesk, DeadLettersController, type ServiceContext } from '@vafa/service';
 import { ActivityIntake } from './application/activities.js';
+import { Awards } from './application/awards.js';
 import { Claiming } from './application/claiming.js';
 import { Claims } from './application/claims.js';
 import { Door } from './application/door.js';
@@ -9,15 +10,20 @@ import { Inbox, type InboxParts } from './application/inbox.js';
 import { InboxItems } from './application/inbox-items.js';
 import { InboxReader } from './application/inbox-reader.js';
 import { PurchaseIntake } from './application/intake.js';
+import { LatestPurchases } from './application/latest-purchases.js';
 import { Outcomes } from './application/outcomes.js';
 import { Periods } from './application/periods.js';
 import { PurchaseClaims } from './application/purchase-claims.js';
 import { References } from './application/references.js';
 import { Register } from './application/register.js';
+import { ReturnSettling, type SettlingParts } from './application/return-settling.js';
+import { ReturnedLines } from './application/returned-lines.js';
+import { ReturnIntake } from './application/returns.js';
 import { Settlements } from './application/settlements.js';
 import type { PointsConfig } from './config.js';
 import { pointsAccount, type PointsAccount } from './domain/account.js';
 import { FIRST_PROGRAMME } from './domain/programme.js';
+import type { ReturnPolicy } from './domain/return-policy.js';
 import { pointsCodec } from './events/points-forms.js';
 import { ActivitiesController } from './http/activities.controller.js';
 import { InboxController } from './http/inbox.controller.js';
@@ -26,9 +32,11 @@ import { PeriodsController } from './http/periods.controller.js';
 import { PurchaseClaimsController } from './http/purchase-claims.controller.js';
 import { PurchasesController } from './http/purchases.controller.js';
 import { ReadModelsController } from './http/read-models.controller.js';
+import { ReturnsController } from './http/returns.controller.js';
 import { ActivitiesHandler } from './messaging/activities.handler.js';
 import { MembersHandler } from './messaging/members.handler.js';
 import { PurchasesHandler } from './messaging/purchases.handler.js';
+import { ReturnsHandler } from './messaging/returns.handler.js';
 import { ledgerReaders } from './ledger-readers.js';
 import { observeInbox } from './inbox-metrics.js';
 import { InboxWorker } from './inbox-worker.js';
@@ -62,16 +70,9 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
   const programme = FIRST_PROGRAMME;
   const closings = new Closings(database);
   const calendar = { zone: config.zone, calendar: config.calendar };
-  const intake = new PurchaseIntake({
-    claiming,
-    claims,
-    references,
-    accounts,
-    states,
-    outcomes,
-    clock,
-    programme,
-  });
+  const awards = new Awards({ claiming, claims, accounts, states, programme });
+  const returns = returnIntake(context, { claiming, claims, references, awards, accounts, outcomes });
+  const intake = new PurchaseIntake({ claiming, claims, references, accounts, awards, returns, outcomes, clock });
   const activities = new ActivityIntake({ database, claiming, claims, references, clock });
   const worker = new LedgerWorker({ ...ledgerReaders({ context, snapshots, states }), outcomes, audit, database });
   return {
@@ -81,16 +82,19 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
       PointsController,
       PeriodsController,
       PurchasesController,
+      ReturnsController,
       ActivitiesController,
       DeadLettersController,
       InboxController,
       PurchaseClaimsController,
       PurchasesHandler,
+      ReturnsHandler,
       ActivitiesHandler,
       MembersHandler,
     ],
     providers: [
       { provide: PurchaseIntake, useValue: intake },
+      { provide: ReturnIntake, useValue: returns },
       { provide: ActivityIntake, useValue: activities },
       ...inboxProviders(context, { claims, claiming, references, register, purchases: intake, activities }),
       { provide: Door, useValue: new Door({ database, audit, bus, references, outcomes }) },
@@ -132,4 +136,20 @@ const inboxProviders = (
       useValue: new PurchaseClaims({ database, clock, claims, purchases, inbox, settlements }),
     },
   ];
+};
+
+/** What takes returns in, with the club's policy. */
+const returnIntake = (
+  { config, database, eventStore, clock }: ServiceContext<PointsConfig>,
+  parts: Pick<SettlingParts, 'claiming' | 'claims' | 'references' | 'awards' | 'accounts' | 'outcomes'>,
+): ReturnIntake => {
+  const policy: ReturnPolicy = {
+    windowDays: config.returnWindowDays,
+    debtMax: config.returnDebtMax,
+    otherLots: config.returnOtherLots,
+    unreferenced: config.unreferencedReturns,
+  };
+  const latest = new LatestPurchases(database, eventStore, pointsCodec);
+  const settling = new ReturnSettling({ ...parts, database, lines: new ReturnedLines(), latest, policy });
+  return new ReturnIntake({ ...parts, settling, clock, policy });
 };

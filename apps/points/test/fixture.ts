@@ -1,4 +1,4 @@
-import { hashOfContent, TOPICS, type ActivityData, type PurchaseData } from '@vafa/contracts';
+import { hashOfContent, TOPICS, type ActivityData, type PurchaseData, type ReturnData } from '@vafa/contracts';
 import { DeciderRunner, LogReader, PostgresEventStore, StateCache } from '@vafa/event-sourcing';
 import { PostgresMessageBus } from '@vafa/messaging';
 import { Database } from '@vafa/persistence';
@@ -6,19 +6,31 @@ import { Audit, FixedClock, migrateInstallation, silentLogger } from '@vafa/serv
 import { createTestDatabase } from '@vafa/testing';
 import { uuidv7 } from 'uuidv7';
 import { ActivityIntake, type IncomingActivity } from '../src/application/activities.js';
+import { Awards } from '../src/application/awards.js';
 import { Claiming } from '../src/application/claiming.js';
 import { Claims } from '../src/application/claims.js';
 import { Inbox } from '../src/application/inbox.js';
 import { InboxItems } from '../src/application/inbox-items.js';
 import { InboxReader } from '../src/application/inbox-reader.js';
 import { PurchaseIntake, type IncomingPurchase } from '../src/application/intake.js';
+import { LatestPurchases } from '../src/application/latest-purchases.js';
 import { Outcomes } from '../src/application/outcomes.js';
 import { PurchaseClaims } from '../src/application/purchase-claims.js';
 import { References } from '../src/application/references.js';
 import { Register } from '../src/application/register.js';
+import { ReturnSettling } from '../src/application/return-settling.js';
+import { ReturnedLines } from '../src/application/returned-lines.js';
+import { ReturnIntake, type IncomingReturn } from '../src/application/returns.js';
 import { Settlements } from '../src/application/settlements.js';
-import { ACCOUNT_STREAMS, pointsAccount, type PointsAccount } from '../src/domain/account.js';
+import {
+  ACCOUNT_STREAMS,
+  pointsAccount,
+  type PointsAccount,
+  type PointsCommand,
+  type PointsRejection,
+} from '../src/domain/account.js';
 import { FIRST_PROGRAMME } from '../src/domain/programme.js';
+import type { ReturnPolicy } from '../src/domain/return-policy.js';
 import type { PointsEvent } from '../src/events/points-event.js';
 import { pointsCodec } from '../src/events/points-forms.js';
 import { pointsService } from '../src/index.js';
@@ -31,7 +43,7 @@ export const NOW = '2026-06-01T12:00:00Z';
 export type Fixture = Awaited<ReturnType<typeof startFixture>>;
 
 /** Points on a real database, without HTTP and transport: its parts as the module wires them, the reader started when a test says so. */
-export const startFixture = async () => {
+export const startFixture = async (policy: Partial<ReturnPolicy> = {}) => {
   const { url, drop } = await createTestDatabase();
   await migrateInstallation(url, [pointsService], silentLogger());
   const database = await Database.connect({
@@ -43,16 +55,18 @@ export const startFixture = async () => {
   });
   const bus = new PostgresMessageBus(database);
   await bus.ensureTopics(Object.values(TOPICS));
-  const parts = partsOn(database, bus);
+  const parts = partsOn(database, bus, { ...POLICY, ...policy });
   return {
     url,
     database,
     bus,
     ...parts,
     /** The same service again, as after a crash: nothing in memory, the same database. */
-    restarted: () => partsOn(database, bus),
+    restarted: () => partsOn(database, bus, { ...POLICY, ...policy }),
     /** The same, and dead at the statement after the `statements` next ones: a transaction counts when it begins and when it is committed. */
-    mortal: (statements: number) => partsOn(mortal(database, statements), bus),
+    mortal: (statements: number) => partsOn(mortal(database, statements), bus, { ...POLICY, ...policy }),
+    /** The same, killed whenever returns are about to reach the ledger. */
+    killedAtLedger: () => partsOn(database, bus, { ...POLICY, ...policy }, true),
     async close() {
       await parts.reader.close();
       await parts.store.close();
@@ -84,7 +98,15 @@ const mortal = (database: Database, statements: number): Database => {
   return dying;
 };
 
-const partsOn = (database: Database, bus: PostgresMessageBus) => {
+class KilledAccounts extends DeciderRunner<PointsCommand, PointsAccount, PointsEvent, PointsRejection> {
+  override run(): Promise<never> {
+    return Promise.reject(new Error('killed'));
+  }
+}
+
+const POLICY: ReturnPolicy = { otherLots: true, debtMax: 1_000_000, windowDays: null, unreferenced: 'quarantine' };
+
+const partsOn = (database: Database, bus: PostgresMessageBus, policy: ReturnPolicy, killedAtLedger = false) => {
   const store = new PostgresEventStore(database);
   const snapshots = new AccountSnapshots(store, pointsCodec);
   const states = new StateCache<PointsAccount>(1_000);
@@ -102,6 +124,30 @@ const partsOn = (database: Database, bus: PostgresMessageBus) => {
   const clock = new FixedClock(NOW);
   const claiming = new Claiming({ database, bus, claims, references, outcomes, clock });
   const programme = FIRST_PROGRAMME;
+  const awards = new Awards({ claiming, claims, accounts, states, programme });
+  const lines = new ReturnedLines();
+  const latest = new LatestPurchases(database, store, pointsCodec);
+  const settling = new ReturnSettling({
+    database,
+    claiming,
+    claims,
+    references,
+    lines,
+    latest,
+    awards,
+    accounts: killedAtLedger
+      ? new KilledAccounts({
+          store,
+          decider: pointsAccount,
+          codec: pointsCodec,
+          cache: states,
+          snapshots: () => Promise.resolve(new Map()),
+        })
+      : accounts,
+    outcomes,
+    policy,
+  });
+  const returns = new ReturnIntake({ claiming, claims, references, settling, outcomes, clock, policy });
   const reader = new LogReader<PointsEvent>({
     name: 'points',
     store,
@@ -112,7 +158,7 @@ const partsOn = (database: Database, bus: PostgresMessageBus) => {
     projections: [new LedgerProjection(bus, snapshots)],
   });
   const activities = new ActivityIntake({ database, claiming, claims, references, clock });
-  const intake = new PurchaseIntake({ claiming, claims, references, accounts, states, outcomes, clock, programme });
+  const intake = new PurchaseIntake({ claiming, claims, references, accounts, awards, returns, outcomes, clock });
   const items = new InboxItems(database);
   const settlements = new Settlements(database);
   const audit = new Audit('points', database);
@@ -138,8 +184,23 @@ const partsOn = (database: Database, bus: PostgresMessageBus) => {
     reader,
     queries: new LedgerQueries(database),
     activities,
+    returns,
+    accounts,
     intake,
   };
+};
+
+/** A return of the whole of a purchase, unless told. */
+export const aReturn = (changes: Partial<ReturnData> = {}): IncomingReturn => {
+  const goods = changes.lines === undefined && changes.amount === undefined ? { whole: true as const } : {};
+  const data: ReturnData = {
+    returnId: uuidv7(),
+    member: null,
+    occurredAt: '2026-05-10T10:00:00Z',
+    ...goods,
+    ...changes,
+  };
+  return { kind: 'return', source: '/till', naturalId: data.returnId, data, hash: hashOfContent(data) };
 };
 
 /** A purchase of one line; `amount` in cents. */

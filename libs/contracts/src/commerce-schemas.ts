@@ -88,15 +88,25 @@ export const purchaseData = {
   },
 } as const satisfies JsonSchema;
 
+const { default: _noDefault, ...returnedQuantity } = quantity;
+
 const returnLine = {
   type: 'object',
-  required: ['lineId', 'amount'],
+  required: ['lineId'],
   additionalProperties: false,
   properties: {
     lineId,
-    amount: positiveAmount('What the customer gets back for the line, in minor units of the currency of the purchase.'),
-    quantity,
+    amount: positiveAmount(
+      'What the customer gets back for the line, in minor units of the currency of the purchase. Left out, it is the share of `quantity` in what is left of the line, rounded down.',
+    ),
+    quantity: {
+      ...returnedQuantity,
+      description: `${quantity.description} Left out, no goods came back: the price was lowered afterwards.`,
+    },
   },
+  // One of the two has to say what came back.
+  if: { required: ['quantity'] },
+  else: { required: ['amount'] },
 } as const satisfies JsonSchema;
 
 /** `data` of `commerce.purchase.returned`. */

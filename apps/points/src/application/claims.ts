@@ -91,7 +91,7 @@ export class Claims {
   async find(keys: readonly ClaimKey[]): Promise<ReadonlyMap<string, Claim>> {
     if (keys.length === 0) return new Map();
     const rows = await this.database.query<ClaimRow>(
-      `select ${COLUMNS} from unnest($1::text[], $2::text[], $3::text[]) as wanted(kind, source, natural_id)
+      `select ${CLAIM_COLUMNS} from unnest($1::text[], $2::text[], $3::text[]) as wanted(kind, source, natural_id)
        join points.claims claim on claim.kind = wanted.kind and claim.source = wanted.source and claim.natural_id = wanted.natural_id`,
       keyColumns(keys),
     );
@@ -101,7 +101,7 @@ export class Claims {
   /** Claims of a kind that wait, or whose taking up was cut off, for any of these references: oldest first, a page of them. */
   async open(kind: ClaimKind, references: readonly string[]): Promise<Claim[]> {
     const rows = await this.database.query<ClaimRow>(
-      `select ${COLUMNS} from points.claims claim
+      `select ${CLAIM_COLUMNS} from points.claims claim
        where reference = any($2) and status in ('waiting', 'taking') and kind = $1
        order by occurred_at, source, natural_id limit ${TAKE_UP_PAGE_SIZE}`,
       [kind, references],
@@ -142,6 +142,47 @@ export class Claims {
        from unnest($1::text[], $2::text[], $3::text[]) as taken(kind, source, natural_id)
        where claim.kind = taken.kind and claim.source = taken.source and claim.natural_id = taken.natural_id and claim.status = 'taking'`,
       keyColumns(claims),
+    );
+  }
+
+  /** Returns of these purchases that are still to be settled, or that may be since their purchase has a member; a page of them by their ids. */
+  async openReturns(purchases: readonly ClaimKey[], after: string): Promise<Claim[]> {
+    const rows = await this.database.query<ClaimRow>(
+      `select ${CLAIM_COLUMNS} from unnest($1::text[], $2::text[]) as wanted(source, purchase_id)
+       join points.claims claim on claim.source = wanted.source and claim.purchase_id = wanted.purchase_id
+       where claim.kind = 'return' and claim.status in ('waiting', 'taking', 'anonymous') and claim.claim_id > $3
+       order by claim.claim_id limit ${TAKE_UP_PAGE_SIZE}`,
+      [purchases.map(({ source }) => source), purchases.map(({ naturalId }) => naturalId), after],
+    );
+    return rows.map(claimOf);
+  }
+
+  /** Returns still to be settled that name one of these references; a page of them by their ids. */
+  async openReturnsFor(references: readonly string[], after: string): Promise<Claim[]> {
+    const rows = await this.database.query<ClaimRow>(
+      `select ${CLAIM_COLUMNS} from points.claims claim
+       where reference = any($1) and kind = 'return' and status in ('waiting', 'taking') and claim_id > $2
+       order by claim_id limit ${TAKE_UP_PAGE_SIZE}`,
+      [references, after],
+    );
+    return rows.map(claimOf);
+  }
+
+  /** Makes locked claims what was decided of them, in the transaction that decided it. */
+  async decide(work: UnitOfWork, claims: readonly Claim[]): Promise<void> {
+    if (claims.length === 0) return;
+    await work.query(
+      `update points.claims claim set status = decided.status, reason = decided.reason, account_id = decided.account_id, revision = decided.revision
+       from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::integer[])
+         as decided(kind, source, natural_id, status, reason, account_id, revision)
+       where claim.kind = decided.kind and claim.source = decided.source and claim.natural_id = decided.natural_id`,
+      [
+        ...keyColumns(claims),
+        claims.map((claim) => claim.status),
+        claims.map((claim) => claim.reason),
+        claims.map((claim) => claim.accountId),
+        claims.map((claim) => claim.revision),
+      ],
     );
   }
 
@@ -211,13 +252,13 @@ export class Claims {
   }
 }
 
-const keyColumns = (keys: readonly ClaimKey[]): [string[], string[], string[]] => [
+export const keyColumns = (keys: readonly ClaimKey[]): [string[], string[], string[]] => [
   keys.map((key) => key.kind),
   keys.map((key) => key.source),
   keys.map((key) => key.naturalId),
 ];
 
-type ClaimRow = {
+export type ClaimRow = {
   kind: ClaimKind;
   source: string;
   natural_id: string;
@@ -232,10 +273,10 @@ type ClaimRow = {
   content: string;
 };
 
-const COLUMNS = `claim.kind, claim.source, claim.natural_id, claim.claim_id, encode(claim.hash, 'hex') as hash, claim.status, claim.reason, claim.reference,
+export const CLAIM_COLUMNS = `claim.kind, claim.source, claim.natural_id, claim.claim_id, encode(claim.hash, 'hex') as hash, claim.status, claim.reason, claim.reference,
   claim.account_id, claim.revision, claim.purchase_id, claim.content`;
 
-const claimOf = (row: ClaimRow): Claim => ({
+export const claimOf = (row: ClaimRow): Claim => ({
   kind: row.kind,
   source: row.source,
   naturalId: row.natural_id,

@@ -1,19 +1,11 @@
-import { canonicalInstant, currencyExponent, lineKind, type PurchaseData } from '@vafa/contracts';
-import {
-  NO_STREAM,
-  type CommandOutcome,
-  type DeciderRunner,
-  type Revision,
-  type StateCache,
-} from '@vafa/event-sourcing';
+import { canonicalInstant, type PurchaseData } from '@vafa/contracts';
+import { NO_STREAM, type DeciderRunner, type Revision } from '@vafa/event-sourcing';
 import type { Clock } from '@vafa/service';
 import { uuidv7 } from 'uuidv7';
 import { streamOf, type PointsAccount, type PointsCommand, type PointsRejection } from '../domain/account.js';
-import { evaluate } from '../domain/earning.js';
 import { compareInstants } from '../domain/instant.js';
-import type { Programme } from '../domain/programme.js';
-import type { Purchase } from '../domain/purchase.js';
 import type { PointsEvent } from '../events/points-event.js';
+import { awardTaskOf, purchaseOf, type Awards, type AwardTask } from './awards.js';
 import {
   FUTURE_TOLERANCE_MINUTES,
   inOrderOf,
@@ -23,38 +15,27 @@ import {
   type Claiming,
   type Draft,
 } from './claiming.js';
-import { keyText, type Claim, type Claims, type NewClaim } from './claims.js';
+import { keyText, type Claim, type ClaimKey, type Claims, type NewClaim } from './claims.js';
 import { fingerprint, type Incoming, type Outcomes } from './outcomes.js';
 import type { References } from './references.js';
-
-/** How long a command is decided again after conflicts before it counts as failed. */
-export const DECIDE_TIMEOUT_MS = 10_000;
+import type { ReturnIntake } from './returns.js';
 
 /** A purchase that passed validation at either door. */
 export type IncomingPurchase = Incoming<PurchaseData> & { readonly kind: 'purchase' };
 type PurchaseDraft = Draft<IncomingPurchase>;
 
-/**
- * A claim whose event has to be in the ledger. `suspectedAfter` names the revision behind which it stands if anybody has written it.
- * `finish`: the claim is `taking` and becomes `taken`.
- */
-type Task = {
-  readonly claim: Claim;
-  readonly purchase: Purchase;
-  readonly accountId: string;
-  readonly suspectedAfter: Revision;
-  readonly finish: boolean;
-};
+/** `finish`: the claim is `taking` and becomes `taken`. */
+type Task = AwardTask & { readonly finish: boolean };
 
 export type IntakeParts = {
   readonly claiming: Claiming;
   readonly claims: Claims;
   readonly references: References;
-  readonly accounts: DeciderRunner<PointsCommand, PointsAccount, PointsEvent, PointsRejection>;
-  readonly states: StateCache<PointsAccount>;
+  readonly accounts: Pick<DeciderRunner<PointsCommand, PointsAccount, PointsEvent, PointsRejection>, 'prepare'>;
+  readonly awards: Awards;
+  readonly returns: ReturnIntake;
   readonly outcomes: Outcomes;
   readonly clock: Clock;
-  readonly programme: Programme;
 };
 
 /**
@@ -75,7 +56,7 @@ export class PurchaseIntake {
     for (;;) {
       const open = await this.parts.claims.open('purchase', references);
       if (open.length === 0) return;
-      await this.award(await this.beginTaking(open));
+      await this.award(await this.beginTaking(open), open);
     }
   }
 
@@ -85,13 +66,14 @@ export class PurchaseIntake {
       claims.flatMap((claim) =>
         claim.status === 'taking' && claim.accountId !== null ? [taskOf(claim, claim.accountId)] : [],
       ),
+      claims,
     );
   }
 
   /** A revision that the account's stream has now or had before: from there on an event that is written later is looked for. */
   async revisionOf(accountId: string): Promise<Revision> {
     await this.parts.accounts.prepare([streamOf(accountId)]);
-    return this.knownRevision(accountId);
+    return this.parts.awards.knownRevision(accountId);
   }
 
   private async takeRound(round: readonly IncomingPurchase[]): Promise<void> {
@@ -105,7 +87,7 @@ export class PurchaseIntake {
     const tasks: Task[] = fresh.flatMap((draft) => this.taskOfFresh(draft));
     tasks.push(...(await this.lookAgain(fresh.filter((draft) => draft.claim.status === 'waiting'))));
     tasks.push(...(await this.compare(repeated)));
-    await this.award(inOrderOf(round, tasks));
+    await this.award(inOrderOf(round, tasks), round);
   }
 
   /** What each purchase would be claimed as, its account's revision noted before anything is written. */
@@ -132,7 +114,7 @@ export class PurchaseIntake {
         reason: early ? 'occurred-in-the-future' : null,
         reference,
         accountId,
-        revision: accountId === null ? NO_STREAM : this.knownRevision(accountId),
+        revision: accountId === null ? NO_STREAM : this.parts.awards.knownRevision(accountId),
         purchaseId: null,
         occurredAt,
         receivedAt,
@@ -192,7 +174,9 @@ export class PurchaseIntake {
     const members = await this.parts.references.resolve(open.flatMap((claim) => claim.reference ?? []));
     const marked = open.flatMap((claim) => {
       const accountId = members.get(claim.reference ?? '');
-      return accountId === undefined ? [] : [{ ...claim, accountId, revision: this.knownRevision(accountId) }];
+      return accountId === undefined
+        ? []
+        : [{ ...claim, accountId, revision: this.parts.awards.knownRevision(accountId) }];
     });
     await this.parts.claims.beginTaking(marked);
     // Somebody else may have begun before: what they noted is what counts, since their event may lie before our revision.
@@ -204,72 +188,24 @@ export class PurchaseIntake {
     });
   }
 
-  /** A revision that the account's stream had before now, as far as it is in memory: it only says where to look from. */
-  private knownRevision(accountId: string): Revision {
-    return this.parts.states.get(streamOf(accountId))?.revision ?? NO_STREAM;
-  }
-
-  /** Has the accounts decide, and sees every task through to its end. */
-  private async award(tasks: readonly Task[]): Promise<void> {
-    if (tasks.length === 0) return;
-    const commands = tasks.map((task) => ({
-      streamId: streamOf(task.accountId),
-      id: task.claim.claimId,
-      command: this.command(task),
-      suspectedAfter: task.suspectedAfter,
-    }));
-    const outcomes = await this.parts.accounts.run(commands, { timeoutMs: DECIDE_TIMEOUT_MS });
-    const finished: Claim[] = [];
-    let failure: unknown;
-    for (const [index, task] of tasks.entries()) {
-      const outcome = outcomes[index] as CommandOutcome<PointsEvent, PointsRejection>;
-      if (outcome.status === 'accepted' && task.finish) finished.push(task.claim);
-      else if (outcome.status === 'rejected') await this.parts.claiming.refuse(task.claim, outcome.rejection.code);
-      else if (outcome.status === 'failed') failure ??= outcome.error;
-    }
-    if (finished.length > 0) await this.parts.claims.finishTaking(finished);
-    if (failure !== undefined) throw new Error('A page of purchases could not be settled.', { cause: failure });
-  }
-
-  private command({ claim, purchase, accountId }: Task): PointsCommand {
-    const { source, naturalId: purchaseId, claimId } = claim;
-    const explanation = evaluate(purchase, this.parts.programme, exponentOf(purchase.currency));
-    const { occurredAt } = purchase;
-    return {
-      type: 'RewardPurchase',
-      transactionId: claimId,
-      memberId: accountId,
-      source,
-      purchaseId,
-      occurredAt,
-      explanation,
-    };
+  /**
+   * Sees every task through to the ledger, and then the returns of these purchases: what waited for them is taken up before anything says that
+   * they are done, so that whoever comes again after a crash finds it.
+   */
+  private async award(tasks: readonly Task[], purchases: readonly ClaimKey[]): Promise<void> {
+    const awarded = await this.parts.awards.award(tasks);
+    await this.parts.returns.follow(purchases);
+    const finished = tasks.filter((task) => task.finish && awarded.has(task.claim.claimId));
+    if (finished.length > 0) await this.parts.claims.finishTaking(finished.map(({ claim }) => claim));
   }
 }
 
-/** Validation let no currency through that has no exponent. */
-export const exponentOf = (currency: string): number => {
-  const exponent = currencyExponent(currency);
-  if (exponent === undefined) throw new Error(`No exponent is known for the currency ${currency}.`);
-  return exponent;
-};
-
 /** A claim that stood there before, to be settled. */
-const taskOf = (claim: Claim, accountId: string): Task => {
-  const content = JSON.parse(claim.content) as PurchaseData;
-  const purchase = purchaseOf(claim.source, content, content.occurredAt);
-  return { claim, purchase, accountId, suspectedAfter: claim.revision, finish: claim.status === 'taking' };
-};
+const taskOf = (claim: Claim, accountId: string): Task => ({
+  ...awardTaskOf(claim, accountId),
+  finish: claim.status === 'taking',
+});
 
 /** What is kept: everything but the member, whom the claim names, and attributes, of which the programme declares none. */
 const contentOf = (data: PurchaseData, occurredAt: string): string =>
   JSON.stringify({ ...data, occurredAt, member: undefined, attributes: undefined });
-
-/** A purchase as the rules see it; a line that does not say what it is is goods. */
-export const purchaseOf = (source: string, content: Omit<PurchaseData, 'member'>, occurredAt: string): Purchase => ({
-  source,
-  purchaseId: content.purchaseId,
-  occurredAt,
-  currency: content.currency,
-  lines: content.lines.map((line) => ({ lineId: line.lineId, amount: line.amount, kind: lineKind(line) })),
-});

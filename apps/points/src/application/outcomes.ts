@@ -1,4 +1,4 @@
-import type { Explanation } from '../domain/earning.js';
+import type { MovementExplanation } from '../read-models/movements.js';
 import { keyText, type ClaimKey } from './claims.js';
 
 export type OutcomeStatus = 'taken' | 'waiting' | 'anonymous' | 'conflict' | 'quarantined' | 'refused';
@@ -10,7 +10,7 @@ export type Outcome = ClaimKey & {
   readonly points: number;
   readonly transactionId: string | null;
   readonly reason: string | null;
-  readonly explanation: Explanation | null;
+  readonly explanation: MovementExplanation | null;
 };
 
 /** An input that passed validation at either door. `hash` is that of its content without the member. */
@@ -90,7 +90,12 @@ export class Outcomes {
     for (const key of keys) this.settle(key, outcome);
   }
 
-  /** True where nobody waits: callers may save themselves the work. */
+  /** True where nobody waits for anything. */
+  get nobodyWaits(): boolean {
+    return this.waiting.size === 0;
+  }
+
+  /** True where nobody waits for a movement: callers may save themselves the work. */
   get idle(): boolean {
     return this.expected.size === 0;
   }

@@ -15,7 +15,7 @@ import {
 } from '@vafa/service';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Door } from '../application/door.js';
-import { exponentOf, purchaseOf } from '../application/intake.js';
+import { exponentOf, purchaseOf } from '../application/awards.js';
 import { Register } from '../application/register.js';
 import { evaluate, pointsOf, type Explanation } from '../domain/earning.js';
 import { sentencesOf } from '../domain/explain.js';

@@ -28,6 +28,7 @@ const bodyOf = (type: InboundEventType): { event: Schema; body: Schema } => {
 };
 
 export const { event: PURCHASE_EVENT, body: PURCHASE_BODY } = bodyOf('commerce.purchase.completed');
+export const { event: RETURN_EVENT, body: RETURN_BODY } = bodyOf('commerce.purchase.returned');
 export const { event: ACTIVITY_EVENT, body: ACTIVITY_BODY } = bodyOf('commerce.activity.performed');
 
 /** Which rule gave a part of an award, and how. */
@@ -124,6 +125,28 @@ export const PENDING = object('PendingPurchase', 'A purchase that is safe, with 
 
 export const BATCH_RESULT = object('BatchResult', 'What became of each event, in the order sent.', {
   results: list('One each.', { oneOf: [OUTCOME, PENDING] }),
+});
+
+export const RETURN_OUTCOME = object('ReturnOutcome', 'What became of a return.', {
+  source: { type: 'string' },
+  returnId: { type: 'string' },
+  status: { type: 'string', enum: INPUT_STATUSES },
+  memberId: textOrNull('The member, where one is known.'),
+  points: points('What it moved the balance by: negative, or 0.'),
+  transactionId: textOrNull('Its movement in the ledger.'),
+  reason: textOrNull('Why it waits, was refused or is quarantined, as a code; what is left, behind a colon.'),
+  explanation: { oneOf: [REVERSAL_EXPLANATION, { type: 'null' }] },
+});
+
+export const RETURN_PENDING = object('PendingReturn', 'A return that is safe, with its outcome still to come.', {
+  source: { type: 'string' },
+  returnId: { type: 'string' },
+  status: { type: 'string', const: 'accepted' },
+  location: { type: 'string', description: 'Where its outcome will be.' },
+});
+
+export const RETURN_BATCH_RESULT = object('ReturnBatchResult', 'What became of each event, in the order sent.', {
+  results: list('One each.', { oneOf: [RETURN_OUTCOME, RETURN_PENDING] }),
 });
 
 export const ACTIVITY_OUTCOME = object('ActivityOutcome', 'What became of an activity.', {

@@ -5,6 +5,7 @@ import { EventPagePattern, type InboundEvent } from '@vafa/messaging';
 import { ActivityIntake } from '../application/activities.js';
 import { PurchaseIntake } from '../application/intake.js';
 import { References } from '../application/references.js';
+import { ReturnIntake } from '../application/returns.js';
 
 type Enrolled = EventDataOf<'loyalty.member.enrolled'>;
 
@@ -14,6 +15,7 @@ export class MembersHandler {
   constructor(
     @Inject(References) private readonly references: References,
     @Inject(PurchaseIntake) private readonly purchases: PurchaseIntake,
+    @Inject(ReturnIntake) private readonly returns: ReturnIntake,
     @Inject(ActivityIntake) private readonly activities: ActivityIntake,
   ) {}
 
@@ -24,6 +26,7 @@ export class MembersHandler {
     await this.references.add(added);
     const references = added.map((entry) => entry.reference);
     await this.purchases.takeUp(references);
+    await this.returns.takeUp(references);
     await this.activities.takeUp(references);
   }
 }

@@ -4,6 +4,7 @@ import { enqueueEvents, type MessageBus } from '@vafa/messaging';
 import type { UnitOfWork } from '@vafa/persistence';
 import type { Outcome } from '../application/outcomes.js';
 import { sumOfDraws } from '../domain/lots.js';
+import { uncoveredReason } from '../domain/return-policy.js';
 import type { PointsEarned, PointsEvent, PointsReversed, PointsWrittenOff } from '../events/points-event.js';
 
 const SOURCE = '/vafa/points';
@@ -109,6 +110,7 @@ const reversedEvents = (
   { data }: PointsReversed,
 ): OutgoingEvent[] => {
   const { transactionId, memberId, source, returnId, amount, debt, reversals, occurredAt, effectiveAt } = data;
+  const reason = uncoveredReason(data.uncovered, data.currency);
   const envelope = { source: SOURCE, key: memberId, time: recordedAt };
   const purchaseId = reversals.length === 1 ? (reversals[0]?.purchaseId ?? null) : null;
   const points = 0 - amount;
@@ -116,7 +118,7 @@ const reversedEvents = (
     type: 'loyalty.return.accepted',
     id: `${transactionId}:loyalty.return.accepted`,
     ...envelope,
-    data: { source, returnId, status: 'taken', memberId, points, transactionId, reason: null },
+    data: { source, returnId, status: 'taken', memberId, points, transactionId, reason },
   });
   if (amount === 0) return [accepted];
   const times = { occurredAt, effectiveAt };

@@ -26,6 +26,8 @@ export const PERMISSIONS = {
   'purchases:read': ['admin', 'support', 'cashier', 'finance', 'auditor', 'service', 'member'],
   'purchases:preview': ['admin', 'marketer', 'support', 'cashier', 'service', 'member'],
   'purchases:claim': ['admin', 'support', 'cashier', 'service', 'member'],
+  'returns:write': ['admin', 'cashier', 'service'],
+  'returns:read': ['admin', 'support', 'cashier', 'finance', 'auditor', 'service', 'member'],
   'activities:write': ['admin', 'cashier', 'service'],
   'activities:read': ['admin', 'support', 'cashier', 'auditor', 'service', 'member'],
   'inbox:read': ['admin', 'support', 'auditor'],
