@@ -3,7 +3,7 @@ import kafkajs, { type Admin } from 'kafkajs';
 import { assertMessages, assertSubscription } from '../limits.js';
 import type { BusSubscribeOptions, Message, MessageBus, Subscription, TopicSpec } from '../message-bus.js';
 import { createClient, type KafkaClient, type KafkaLog } from './kafka-client.js';
-import { faultOf, KafkaFault } from './kafka-faults.js';
+import { faultOf, KafkaFault, type KafkaFaultKind } from './kafka-faults.js';
 import { KafkaPublisher } from './kafka-publisher.js';
 import type { KafkaSettings } from './kafka-settings.js';
 import { KafkaSubscription, type KafkaActivity } from './kafka-subscription.js';
@@ -17,7 +17,8 @@ const START_PAUSE_MIN_MS = 250;
 const START_PAUSE_MAX_MS = 5_000;
 /** What cannot heal is believed when it was seen so often in a row: a broker that is going down says strange things. */
 const HOPELESS_ATTEMPTS = 3;
-const CLOSED_ATTEMPTS = 12;
+/** A port that wants TLS or a user says nothing but good-bye; so does a broker that goes down, but not for long. */
+const CLOSED_ATTEMPTS = 6;
 
 export type KafkaMessageBusOptions = {
   readonly settings: KafkaSettings;
@@ -184,14 +185,14 @@ export class KafkaMessageBus implements MessageBus {
   private async patiently(ask: () => Promise<void>): Promise<void> {
     const deadline = performance.now() + (this.options.startDeadlineMs ?? START_DEADLINE_MS);
     let pauseMs = START_PAUSE_MIN_MS;
-    for (const seen = new Map<string, number>(); ; pauseMs = Math.min(pauseMs * 2, START_PAUSE_MAX_MS)) {
+    let seen: { kind: KafkaFaultKind; times: number } | undefined;
+    for (; ; pauseMs = Math.min(pauseMs * 2, START_PAUSE_MAX_MS)) {
       try {
         return await this.asked(ask);
       } catch (error) {
         if (!(error instanceof KafkaFault)) throw error;
-        const times = (seen.get(error.kind) ?? 0) + 1;
-        seen.set(error.kind, times);
-        if (isHopeless(error, times) || performance.now() + pauseMs > deadline || this.ended.signal.aborted)
+        seen = { kind: error.kind, times: seen?.kind === error.kind ? seen.times + 1 : 1 };
+        if (isHopeless(error, seen.times) || performance.now() + pauseMs > deadline || this.ended.signal.aborted)
           throw new StartupError(error.message, { cause: error });
         this.log('warn', `${error.message} Trying again in ${pauseMs} ms.`, { part: 'kafka' });
       }

@@ -1,5 +1,5 @@
 import type { Database, UnitOfWork } from '@vafa/persistence';
-import type { Message, Subscription, TopicSpec } from '../message-bus.js';
+import { PARTITIONS_DEFAULT, type Message, type Subscription, type TopicSpec } from '../message-bus.js';
 import { PostgresMessageBus } from '../postgres/postgres-message-bus.js';
 
 /** The relay's own group on the log, beside which no other reads it. */
@@ -8,12 +8,15 @@ const RELAY_GROUP = 'vafa.relay-to-kafka';
 const PAGE_SIZE = 2_000;
 /** What is in Kafka is kept for a while, to look at. */
 const SENT_KEPT_MS = 24 * 3_600_000;
+const RETENTION_INTERVAL_MS = 60_000;
 
 export type OutboxOptions = {
   readonly database: Database;
   /** Resolves when Kafka has acknowledged everything. */
   readonly send: (messages: readonly Message[]) => Promise<void>;
   readonly onError: (error: unknown) => void;
+  /** How often sent rows are looked for, and how long they are kept. */
+  readonly retention?: { readonly intervalMs: number; readonly sentKeptMs: number };
 };
 
 /**
@@ -27,13 +30,19 @@ export class Outbox {
   private readonly relays: Subscription[] = [];
 
   constructor(private readonly options: OutboxOptions) {
-    const { database, onError } = options;
-    this.log = new PostgresMessageBus(database, { onError, keptFor: { group: RELAY_GROUP, thenMs: SENT_KEPT_MS } });
+    const { database, onError, retention } = options;
+    const { intervalMs, sentKeptMs } = retention ?? { intervalMs: RETENTION_INTERVAL_MS, sentKeptMs: SENT_KEPT_MS };
+    this.log = new PostgresMessageBus(database, {
+      onError,
+      retentionIntervalMs: intervalMs,
+      keptFor: { group: RELAY_GROUP, thenMs: sentKeptMs },
+    });
   }
 
   /** Makes room for topics and begins to relay what is enqueued for them. */
   async ensureTopics(topics: readonly TopicSpec[]): Promise<void> {
-    await this.log.ensureTopics(topics);
+    // Partitions of the outbox are how many processes can relay; those of Kafka are another matter.
+    await this.log.ensureTopics(topics.map((topic) => ({ ...topic, partitions: PARTITIONS_DEFAULT })));
     const fresh = topics.map(({ name }) => name).filter((name) => !this.relayed.has(name));
     if (fresh.length === 0) return;
     for (const name of fresh) this.relayed.add(name);

@@ -67,7 +67,7 @@ export class Retention {
     const deleted =
       keptFor === undefined
         ? await this.database.query(DELETE, [topic, retentionMs])
-        : await this.database.query(DELETE_TAKEN, [topic, Math.min(keptFor.thenMs, retentionMs), keptFor.group]);
+        : await this.database.query(DELETE_TAKEN, [topic, keptFor.thenMs, keptFor.group]);
     return deleted.length;
   }
 }
