@@ -1,7 +1,14 @@
 import tseslint from 'typescript-eslint';
 import { boundaries } from './tools/eslint-boundaries.mjs';
 
-const SPECS = ['**/*.spec.ts', '**/*.int-spec.ts', '**/*.e2e-spec.ts', '**/*.kafka-spec.ts', '**/test/**/*.ts'];
+const SPECS = [
+  '**/*.spec.ts',
+  '**/*.int-spec.ts',
+  '**/*.e2e-spec.ts',
+  '**/*.kafka-spec.ts',
+  '**/*.eventstoredb-spec.ts',
+  '**/test/**/*.ts',
+];
 const FUNCTION_LINES_MAX = 70;
 
 // Shapes that the language has and this house does not use.

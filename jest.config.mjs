@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 const swc = JSON.parse(readFileSync(new URL('./.swcrc', import.meta.url), 'utf8'));
 
 /**
- * Three suites by speed: `unit` does no I/O, `int` has one real part (PostgreSQL), `e2e` is the whole. `kafka` needs a broker besides.
+ * Three suites by speed: `unit` does no I/O, `int` has one real part (PostgreSQL), `e2e` is the whole. `kafka` and `eventstoredb` need such a
+ * server besides.
  * Workspace packages resolve to their sources, so that no build is needed to test.
  */
 const shared = {
@@ -31,6 +32,13 @@ export default {
       testMatch: ['<rootDir>/{libs,apps}/**/*.kafka-spec.ts'],
       globalSetup: '<rootDir>/tools/kafka/setup.mjs',
       globalTeardown: '<rootDir>/tools/kafka/teardown.mjs',
+    },
+    {
+      ...shared,
+      displayName: 'eventstoredb',
+      testMatch: ['<rootDir>/libs/**/*.eventstoredb-spec.ts'],
+      globalSetup: '<rootDir>/tools/eventstoredb/setup.mjs',
+      globalTeardown: '<rootDir>/tools/eventstoredb/teardown.mjs',
     },
   ],
 };

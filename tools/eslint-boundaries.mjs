@@ -11,7 +11,13 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-const SPECS = ['**/*.spec.ts', '**/*.int-spec.ts', '**/*.e2e-spec.ts', '**/*.kafka-spec.ts'];
+const SPECS = [
+  '**/*.spec.ts',
+  '**/*.int-spec.ts',
+  '**/*.e2e-spec.ts',
+  '**/*.kafka-spec.ts',
+  '**/*.eventstoredb-spec.ts',
+];
 const ADAPTERS = ['postgres', 'kafka', 'eventstoredb'];
 
 /** Every project of the workspace with what its tags say. */

@@ -31,11 +31,12 @@ export type EventForm = { readonly version: number; readonly upcasters?: { reado
 /** An event that this program does not know: it is newer, or the log is not ours. Whoever meets it stops; nothing is skipped. */
 export class UnknownEventError extends Error {
   override readonly name = 'UnknownEventError';
-  constructor(event: Pick<StoredEvent, 'streamId' | 'revision' | 'type'>, what: string) {
-    super(
-      `event ${event.type} at revision ${event.revision} of ${event.streamId}: ${what}. ` +
-        'A newer version of the program has written here: run that one.',
-    );
+  constructor(
+    event: Pick<StoredEvent, 'streamId' | 'revision' | 'type'>,
+    what: string,
+    remedy = 'A newer version of the program has written here: run that one.',
+  ) {
+    super(`event ${event.type} at revision ${event.revision} of ${event.streamId}: ${what}. ${remedy}`);
   }
 }
 

@@ -32,6 +32,8 @@ export type NewEvent = {
   readonly type: string;
   readonly data: string;
   readonly metadata: string;
+  /** When it was first recorded, for an event that comes from another store. Left out, the store tells the time, as it should. */
+  readonly recordedAt?: string;
 };
 
 export type StoredEvent = NewEvent & {
@@ -57,6 +59,13 @@ export class AppendOutcomeUnknownError extends Error {
   constructor(streamId: string, options: { cause: unknown }) {
     super(`the connection broke while appending to ${streamId}: the outcome is unknown`, options);
   }
+}
+
+/** The store does not answer, or not now; a read did nothing, and may be asked for again. */
+export class EventStoreUnavailableError extends Error {
+  override readonly name = 'EventStoreUnavailableError';
+  /** The same work may succeed later. */
+  readonly isTransient = true;
 }
 
 /** A page of the whole log, in commit order. */
@@ -107,6 +116,8 @@ export interface EventStore {
 export type SubscribeOptions = {
   readonly prefix: string;
   readonly after: Position | null;
+  /** Where it ends (inclusive), by itself, once everything up to there has been given. Left out, it goes on as the log grows. */
+  readonly until?: Position;
   readonly pageSize: number;
   readonly signal: AbortSignal;
 };

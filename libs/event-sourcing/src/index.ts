@@ -13,6 +13,9 @@ export {
 } from './event-codec.js';
 export { eventIdOf } from './event-id.js';
 export * from './event-store.js';
+export { EventStoreDbEventStore, type EventStoreDbOptions } from './eventstoredb/eventstoredb-event-store.js';
+export { connectionStringFault } from './eventstoredb/connection-string.js';
+export type { AppendDone } from './eventstoredb/appender.js';
 export {
   LogReader,
   READER_PAGE_SIZE_MAX,

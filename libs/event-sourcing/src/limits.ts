@@ -14,6 +14,9 @@ import type { NewEvent, Revision, SubscribeOptions } from './event-store.js';
 const REVISION_MAX = 2_147_483_647;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
+/** Canonical UTC with microseconds at most, as stores tell it. */
+const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z$/;
+
 const refuse = (what: string): never => {
   throw new RangeError(what);
 };
@@ -52,6 +55,8 @@ const checkEvent = (event: NewEvent): number => {
     refuse(`an event type has 1 to ${EVENT_TYPE_CHARACTERS_MAX} characters`);
   if (!isStorable(event.data) || !isStorable(event.metadata))
     refuse(`event ${event.id} holds NUL or half a surrogate pair, which are not JSON text`);
+  if (event.recordedAt !== undefined && !INSTANT.test(event.recordedAt))
+    refuse(`event ${event.id} was recorded at ${JSON.stringify(event.recordedAt)}, which is no instant in UTC`);
   return eventBytes(event);
 };
 

@@ -26,6 +26,8 @@ export const isTransient = (error: unknown): boolean => {
   if (error instanceof AggregateError) return error.errors.some(isTransient);
   // Whatever realm it comes from: `instanceof` knows only our own.
   if (!isNativeError(error)) return false;
+  // Our own errors of other parts say it themselves.
+  if ('isTransient' in error && error.isTransient === true) return true;
   const code: unknown = 'code' in error ? error.code : undefined;
   if (typeof code === 'string') {
     if (TRANSIENT_CODES.has(code) || TRANSIENT_SYSTEM_CODES.has(code)) return true;

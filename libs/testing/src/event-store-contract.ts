@@ -149,6 +149,15 @@ const appendContract = ({ store }: Context): void => {
     expect(stored?.recordedAt).toBe(Temporal.Instant.from(stored?.recordedAt ?? '').toString());
   });
 
+  it('keeps the time of recording of an event that comes from another store', async () => {
+    const stream = newStream();
+    const moved = anEvent({ recordedAt: '2020-02-29T12:00:00.123456Z' });
+    await store().append(stream, NO_STREAM, [moved, anEvent()]);
+    const [first, second] = await store().read(stream, 0, 2);
+    expect(first).toMatchObject(moved);
+    expect(second?.recordedAt).not.toBe(first?.recordedAt);
+  });
+
   it.each([
     ['a stream that is not there, expected to have an event', 0, 0, NO_STREAM],
     ['a stream that has events, expected to be new', 2, NO_STREAM, 1],
@@ -370,6 +379,7 @@ const limitContract = ({ store }: Context): void => {
     ['half a surrogate pair', (stream) => [stream, NO_STREAM, [anEvent({ metadata: '"\ud800"' })]]],
     ['an expected revision below -1', (stream) => [stream, -2, events(1)]],
     ['an expected revision that is no integer', (stream) => [stream, 0.5, events(1)]],
+    ['a time of recording that is none', (stream) => [stream, NO_STREAM, [anEvent({ recordedAt: 'yesterday' })]]],
     ['a stream without a name', () => ['', NO_STREAM, events(1)]],
   ])('refuses %s before anything is sent, and others in flight do not notice', async (_case, call) => {
     const [good, bad] = [newStream(), newStream()];
@@ -436,6 +446,22 @@ const subscribeContract = ({ store, open }: Context): void => {
     expect(ids([...seen, ...eventsOf(rest)])).toEqual(ids(own));
     const tail = await follow(store(), { prefix, after: seen[1]?.position ?? null }, untilCaughtUp);
     expect(ids(eventsOf(tail))).toEqual(ids(own.slice(2)));
+  });
+
+  it('ends by itself at a position that it is given, and takes nothing behind it', async () => {
+    const prefix = `p${randomUUID()}`;
+    const own = events(9);
+    for (const [i, event] of own.entries()) await store().append(`${prefix}-${i}`, NO_STREAM, [event]);
+    const all = eventsOf(await follow(store(), { prefix }, untilCaughtUp));
+    const until = all[5]?.position;
+    if (until === undefined) throw new Error('six events were expected');
+    const [begun] = all;
+    for (const after of [null, begun?.position ?? null]) {
+      const pages: LogPage[] = [];
+      const { signal } = new AbortController();
+      for await (const page of store().subscribe({ prefix, after, until, pageSize: 4, signal })) pages.push(page);
+      expect(ids(eventsOf(pages))).toEqual(ids(own.slice(after === null ? 0 : 1, 6)));
+    }
   });
 
   it('moves its position on past events that the prefix leaves out', async () => {

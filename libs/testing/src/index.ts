@@ -6,6 +6,11 @@ export {
   type FaultyEventStoreHarness,
 } from './event-store-contract.js';
 export { dropKafkaTopics, endKafkaGroup, kafkaPrefix, testKafka, withAdmin, type TestKafka } from './test-kafka.js';
+export {
+  EventStoreDbStandIn,
+  type StandInFaults,
+  type StandInOptions,
+} from './eventstoredb-stand-in/stand-in-server.js';
 export { createTestDatabase, type TestDatabase } from './test-database.js';
 export { withTestDatabase } from './with-test-database.js';
 export { deferred, eventually, type Deferred } from './eventually.js';
@@ -13,6 +18,7 @@ export { IDENTITY_PROVIDER_AUDIENCE, IdentityProvider } from './identity-provide
 export { memoryTransaction } from './memory-transaction.js';
 export { messageBusContract, type MessageBusHarness } from './message-bus-contract.js';
 export { deciderSpec, type Expectation, type Given } from './decider-spec.js';
+export { selfSignedCertificate } from './self-signed-certificate.js';
 export { seededIds, type SeededIds } from './seeded-ids.js';
 export { startTestService } from './test-service.js';
 export type { TestAnswer, TestRequest, TestService, TestServiceOptions } from './test-service.js';

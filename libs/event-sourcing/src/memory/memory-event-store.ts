@@ -41,8 +41,8 @@ export class MemoryEventStore implements EventStore {
         : { status: 'conflict', actual: head };
     }
     this.log.streams.set(streamId, stream);
-    const recordedAt = this.now().round('microsecond').toString();
-    for (const { id, type, data, metadata } of events) {
+    const now = this.now().round('microsecond').toString();
+    for (const { id, type, data, metadata, recordedAt = now } of events) {
       const position = String(this.log.events.length + 1) as Position;
       const stored = { id, type, data, metadata, streamId, revision: stream.length, position, recordedAt };
       stream.push(stored);
@@ -74,11 +74,12 @@ export class MemoryEventStore implements EventStore {
     checkSubscribe(options);
     const { signal } = options;
     let position = options.after === null ? 0 : Number(options.after);
+    const until = options.until === undefined ? Infinity : Number(options.until);
     let announced = false;
-    while (!signal.aborted) {
+    while (!signal.aborted && position < until) {
       await this.answering();
       const seen = this.log.wakeUp.rings;
-      const scanned = this.log.events.slice(position, position + options.pageSize);
+      const scanned = this.log.events.slice(position, Math.min(position + options.pageSize, until));
       if (scanned.length === 0 && announced) {
         await this.log.wakeUp.wait(seen, RECHECK_MS, signal);
         continue;

@@ -261,5 +261,5 @@ const toCells = (rows: readonly PlannedEvent[], recordedAt: string): (string | n
     event.type,
     event.data,
     event.metadata,
-    recordedAt,
+    event.recordedAt ?? recordedAt,
   ]);

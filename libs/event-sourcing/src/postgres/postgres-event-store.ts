@@ -24,6 +24,7 @@ export type PostgresEventStoreOptions = {
 };
 
 const BEGINNING = '0' as Position;
+const END = '9223372036854775807';
 
 const COLUMNS =
   'e.stream_id, e.revision, e.position::text, e.event_id, e.type, e.data, e.metadata, e.recorded_at::text';
@@ -56,7 +57,7 @@ const SCAN = `
     case when starts_with(e.stream_id, $3) then e.metadata end,
     e.recorded_at::text
   from eventstore.events e
-  where e.position > $1 order by e.position limit $2`;
+  where e.position > $1 and e.position <= $4 order by e.position limit $2`;
 
 /**
  * The event store in PostgreSQL: one table that is an ordered log, appended to in groups. Its `Database` has the role of `eventStoreMigrations`,
@@ -105,13 +106,15 @@ export class PostgresEventStore implements EventStore {
   async *subscribe(options: SubscribeOptions): AsyncGenerator<LogPage, void, undefined> {
     checkSubscribe(options);
     const signal = AbortSignal.any([options.signal, this.closing.signal]);
-    let position = options.after ?? BEGINNING;
+    let position = checkPosition(options.after ?? BEGINNING);
+    const until = options.until === undefined ? END : checkPosition(options.until);
     let announced = false;
     let pollMs = POLL_MS_MIN;
     while (!signal.aborted) {
       const seen = this.wakeUp.rings;
-      const rows = await this.database.rows<Row>(SCAN, [position, options.pageSize, options.prefix]);
+      const rows = await this.database.rows<Row>(SCAN, [position, options.pageSize, options.prefix, until]);
       const last = rows.at(-1);
+      if (last === undefined && until !== END) return;
       if (last === undefined && announced) {
         await this.wakeUp.wait(seen, pollMs, signal);
         pollMs = Math.min(pollMs * 2, POLL_MS_MAX);
@@ -138,6 +141,15 @@ export class PostgresEventStore implements EventStore {
     await this.writer.close();
   }
 }
+
+/** @throws RangeError for a position of another store. */
+const checkPosition = (position: Position): Position => {
+  if (/^\d{1,19}$/.test(position)) return position;
+  throw new RangeError(
+    `the position ${JSON.stringify(position)} is not one of PostgreSQL: its reader has read another store. ` +
+      'A ledger changes its store by vafa move.',
+  );
+};
 
 const toEvent = (row: Row): StoredEvent => ({
   streamId: row[0],

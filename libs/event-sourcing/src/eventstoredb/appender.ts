@@ -1,0 +1,216 @@
+import type { AppendResult, EventStoreDBClient } from '@eventstore/db-client';
+import { pause } from '@vafa/persistence';
+import { AppendOutcomeUnknownError, NO_STREAM } from '../event-store.js';
+import type { AppendOutcome, NewEvent, Revision, StoredEvent } from '../event-store.js';
+import { StreamQueues } from '../stream-queues.js';
+import { DeadlineExceededError, deletedStream, explained, kindOf } from './failures.js';
+import { expectedOf, toWire, wireBytes } from './wire-form.js';
+import type { WirePosition } from './wire-form.js';
+
+/** What the server takes in one call, its own count of names and framing included. */
+export const CALL_BYTES_MAX = 1024 * 1024;
+/** Appends that may wait. Beyond it the callers do not limit what they have in flight, and memory would be the queue. */
+const QUEUE_MAX = 100_000;
+const BACKOFF_MS_MIN = 50;
+const BACKOFF_MS_MAX = 1_000;
+/**
+ * The server answers a repeat like the first time. An answer whose position lies behind what was known to stand is a repeat; one beyond it is new where
+ * what was known is at most this old, and is otherwise looked at.
+ */
+const KNOWN_MS_MAX = 250;
+/** Positions beyond are the server's way to say that it knows none. */
+const COMMIT_MAX = 2n ** 63n - 1n;
+
+/** What one append came to; for metrics. */
+export type AppendDone = {
+  readonly events: number;
+  /** From the call to its outcome, waiting included. */
+  readonly seconds: number;
+  readonly attempts: number;
+  readonly outcome: AppendOutcome['status'] | 'failed';
+};
+
+export type AppenderOptions = {
+  readonly client: EventStoreDBClient;
+  /** Events of a stream, to look at what stands there. */
+  readonly read: (streamId: string, from: Revision, limit: number) => Promise<StoredEvent[]>;
+  /** The last position of the log when the store was opened. */
+  readonly head: WirePosition | null;
+  readonly callDeadlineMs: number;
+  readonly retryForMs: number;
+  readonly inFlightMax: number;
+  readonly onAppend?: ((done: AppendDone) => void) | undefined;
+  readonly onRetry?: ((error: unknown) => void) | undefined;
+};
+
+type Call = { readonly streamId: string; readonly expected: Revision; readonly events: readonly NewEvent[] };
+
+/** The last position that is known to stand, and when at the latest it did. */
+type Known = { readonly commit: bigint; readonly atMs: number };
+
+/**
+ * Appends over the client's one batch stream: many in flight, those of one stream one after another, each with a deadline, and again with the same ids
+ * until its outcome is known or the time is up.
+ */
+export class Appender {
+  private readonly queues = new StreamQueues();
+  private readonly closing = new AbortController();
+  private readonly waiting: (() => void)[] = [];
+  private readonly pending = new Set<Promise<unknown>>();
+  private inFlight = 0;
+  private known: Known;
+
+  constructor(private readonly options: AppenderOptions) {
+    this.known = { commit: options.head?.commit ?? 0n, atMs: performance.now() };
+  }
+
+  /** Appends that have not been answered yet. */
+  get size(): number {
+    return this.pending.size;
+  }
+
+  append(streamId: string, expected: Revision, events: readonly NewEvent[]): Promise<AppendOutcome> {
+    if (this.closing.signal.aborted) return Promise.reject(new Error('the event store is closed'));
+    if (this.pending.size >= QUEUE_MAX) return Promise.reject(new RangeError(`${QUEUE_MAX} appends wait already`));
+    const bytes = events.reduce((sum, event) => sum + wireBytes(event), 0);
+    if (bytes > CALL_BYTES_MAX)
+      return Promise.reject(
+        new RangeError(`the append has ${bytes} bytes with its names, more than ${CALL_BYTES_MAX}`),
+      );
+    const call = { streamId, expected, events };
+    const outcome = this.queues.run([streamId], () => this.inWindow(() => this.settle(call)));
+    const settled = outcome.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.pending.add(settled);
+    void settled.then(() => this.pending.delete(settled));
+    return outcome;
+  }
+
+  /** Waits for what is in flight; nothing is tried again any more. */
+  async close(): Promise<void> {
+    this.closing.abort();
+    await Promise.all(this.pending);
+  }
+
+  private async inWindow<T>(work: () => Promise<T>): Promise<T> {
+    if (this.inFlight >= this.options.inFlightMax) await new Promise<void>((resolve) => this.waiting.push(resolve));
+    else this.inFlight++;
+    try {
+      return await work();
+    } finally {
+      // The place is handed on, so that nobody who comes later gets in between.
+      const next = this.waiting.shift();
+      if (next === undefined) this.inFlight--;
+      else next();
+    }
+  }
+
+  private async settle(call: Call): Promise<AppendOutcome> {
+    const started = performance.now();
+    let attempts = 0;
+    const done = (outcome: AppendDone['outcome']): void =>
+      this.options.onAppend?.({
+        events: call.events.length,
+        seconds: (performance.now() - started) / 1000,
+        attempts,
+        outcome,
+      });
+    try {
+      for (let backoffMs = BACKOFF_MS_MIN; ; backoffMs = Math.min(backoffMs * 2, BACKOFF_MS_MAX)) {
+        attempts++;
+        try {
+          const outcome = await this.attempt(call, attempts);
+          done(outcome.status);
+          return outcome;
+        } catch (error) {
+          if (kindOf(error) !== 'passing') throw explained(error);
+          this.options.onRetry?.(error);
+          const isLate = performance.now() - started + backoffMs > this.options.retryForMs;
+          if (isLate || this.closing.signal.aborted)
+            throw new AppendOutcomeUnknownError(call.streamId, { cause: explained(error) });
+        }
+        await pause(backoffMs * (0.5 + Math.random() / 2), this.closing.signal);
+      }
+    } catch (error) {
+      done('failed');
+      throw error;
+    }
+  }
+
+  private async attempt(call: Call, attempts: number): Promise<AppendOutcome> {
+    const { streamId, expected, events } = call;
+    const sentAtMs = performance.now();
+    const known = this.known;
+    try {
+      const { nextExpectedRevision, position } = await this.send(call);
+      const revision = expected + events.length;
+      // The stream has gone on behind revisions that are no longer there.
+      if (Number(nextExpectedRevision) !== revision) throw deletedStream(streamId);
+      const isKnown = position !== undefined && position.commit <= COMMIT_MAX;
+      if (!isKnown || position.commit <= known.commit) return { status: 'appended', revision, repeated: true };
+      if (position.commit > this.known.commit) this.known = { commit: position.commit, atMs: sentAtMs };
+      const isFresh = attempts === 1 && performance.now() - known.atMs <= KNOWN_MS_MAX;
+      const repeated = isFresh ? false : !isSame(await this.standing(call), events);
+      return { status: 'appended', revision, repeated };
+    } catch (error) {
+      const kind = kindOf(error);
+      if (kind === 'deleted') throw deletedStream(streamId, error);
+      if (kind !== 'conflict') throw error;
+      return this.conflictOrOwn(call, actualOf(error));
+    }
+  }
+
+  /** A conflict may hide one's own earlier success: the ids that stand behind the expected revision tell. */
+  private async conflictOrOwn(call: Call, actual: Revision): Promise<AppendOutcome> {
+    const revision = call.expected + call.events.length;
+    if (actual < revision) return { status: 'conflict', actual };
+    const standing = await this.standing(call);
+    const isOwn = call.events.every((event, i) => standing[i]?.id === event.id);
+    return isOwn ? { status: 'appended', revision, repeated: true } : { status: 'conflict', actual };
+  }
+
+  private standing({ streamId, expected, events }: Call): Promise<StoredEvent[]> {
+    return this.options.read(streamId, expected + 1, events.length);
+  }
+
+  /** The client has no deadline of its own here: where the server is frozen it would wait for ever. */
+  private async send({ streamId, expected, events }: Call): Promise<AppendResult> {
+    const { client, callDeadlineMs } = this.options;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const error = new DeadlineExceededError(`no answer within ${callDeadlineMs} ms`);
+      timer = setTimeout(() => reject(error), callDeadlineMs);
+    });
+    const options = {
+      expectedRevision: expectedOf(expected),
+      deadline: callDeadlineMs,
+      requiresLeader: true,
+    };
+    const answer = client.appendToStream(streamId, events.map(toWire), options);
+    try {
+      return await Promise.race([answer, late]);
+    } finally {
+      clearTimeout(timer);
+      // Whoever gave up does not hear of what becomes of it.
+      answer.catch(() => undefined);
+    }
+  }
+}
+
+const isSame = (standing: readonly StoredEvent[], events: readonly NewEvent[]): boolean =>
+  events.every((event, i) => {
+    const stored = standing[i];
+    return (
+      stored?.id === event.id &&
+      stored.type === event.type &&
+      stored.data === event.data &&
+      stored.metadata === event.metadata
+    );
+  });
+
+const actualOf = (error: unknown): Revision => {
+  const actual: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'actualVersion') : undefined;
+  return typeof actual === 'bigint' ? Number(actual) : NO_STREAM;
+};

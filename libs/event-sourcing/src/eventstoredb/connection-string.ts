@@ -1,0 +1,47 @@
+import { isIP } from 'node:net';
+
+/** What may stand behind the question mark, in the client's spelling. */
+const OPTIONS = [
+  'tls',
+  'tlsCAFile',
+  'userCertFile',
+  'userKeyFile',
+  'connectionName',
+  'maxDiscoverAttempts',
+  'discoveryInterval',
+  'gossipTimeout',
+  'nodePreference',
+  'keepAliveInterval',
+  'keepAliveTimeout',
+  'defaultDeadline',
+] as const;
+
+const flat = (name: string): string => name.toLowerCase().replace(/[_-]/g, '');
+const KNOWN = new Map(OPTIONS.map((name) => [flat(name), name]));
+
+const FORM =
+  /^esdb(?:\+discover)?:\/\/(?:[^:@/\s]+:[^@/\s]+@)?(?<hosts>[^:@/?,\s]+(?::\d{1,5})?(?:,[^:@/?,\s]+(?::\d{1,5})?)*)\/?(?:\?(?<query>[^?\s]*))?$/;
+
+/**
+ * What is wrong with a connection string, or undefined where nothing is. Looked at before the client sees it: the client would warn of an
+ * unknown option with the whole string, password and all, and takes options that would make the adapter wrong. Says nothing of the string's secrets.
+ */
+export const connectionStringFault = (value: string): string | undefined => {
+  const match = FORM.exec(value);
+  if (match === null) return 'it has the form esdb://user:password@host:2113?tls=true, esdb+discover:// for a cluster';
+  const query = match.groups?.['query'] ?? '';
+  for (const pair of query === '' ? [] : query.split('&')) {
+    const [name = '', ...rest] = pair.split('=');
+    const option = KNOWN.get(flat(name));
+    if (option === undefined) return `${JSON.stringify(name)} is none of its options: ${OPTIONS.join(', ')}`;
+    if (rest.join('=') === '') return `its option ${option} has no value`;
+    if (option === 'nodePreference' && flat(rest.join('')) !== 'leader')
+      return 'its nodePreference must be leader: what decides must read what was written last';
+  }
+  const hosts = (match.groups?.['hosts'] ?? '').split(',').map((host) => host.replace(/:\d+$/, ''));
+  const address = hosts.find((host) => isIP(host) !== 0);
+  // The client's transport names the server in the TLS handshake, where Node lets no address be named.
+  if (address !== undefined && !/(?:^|&)tls=false(?:&|$)/i.test(query))
+    return `over TLS a server is named, not given by its address ${address}; tls=false speaks plainly`;
+  return undefined;
+};
