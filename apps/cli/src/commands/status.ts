@@ -3,40 +3,34 @@ import { dataFolder, isAlive, readRunFile, type RunFile } from '../installation/
 
 const HEALTH_TIMEOUT_MS = 3_000;
 
-type Answer = { readonly answered: boolean; readonly healthy: boolean; readonly detail: string };
-
-/** What the service says of itself; an answer that it is not ready is an answer, too. */
-const health = async (api: string): Promise<Answer> => {
-  try {
-    const response = await fetch(`${api}/health/ready`, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
-    await response.arrayBuffer();
-    return {
-      answered: true,
-      healthy: response.ok,
-      detail: response.ok ? 'ready' : `not ready (HTTP ${response.status})`,
-    };
-  } catch {
-    return { answered: false, healthy: false, detail: 'no answer' };
-  }
-};
-
 /** What a service says of its parts: figures by name, such as `messagesBehind`. */
 type Parts = Readonly<
   Record<string, { readonly ok: boolean; readonly figures?: Readonly<Record<string, number | boolean>> }>
 >;
 
-/** The parts of each service; none of one that does not answer in time. */
-const partsOf = async (run: RunFile): Promise<Record<string, Parts>> => {
-  const asked = Object.entries(run.services).map(async ([name, service]): Promise<[string, Parts]> => {
-    try {
-      const response = await fetch(service.health, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
-      const { checks } = (await response.json()) as { checks?: Parts };
-      return [name, checks ?? {}];
-    } catch {
-      return [name, {}];
-    }
-  });
-  return Object.fromEntries(await Promise.all(asked));
+type Answer = {
+  readonly answered: boolean;
+  readonly healthy: boolean;
+  readonly detail: string;
+  /** The parts of each service. */
+  readonly parts: Readonly<Record<string, Parts>>;
+};
+
+/** What the service says of itself; an answer that it is not ready is an answer, too. */
+const health = async (api: string): Promise<Answer> => {
+  try {
+    const response = await fetch(`${api}/health/ready`, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
+    const { services = {} } = (await response.json()) as { services?: Record<string, { checks?: Parts }> };
+    const parts = Object.fromEntries(Object.entries(services).map(([name, { checks = {} }]) => [name, checks]));
+    return {
+      answered: true,
+      healthy: response.ok,
+      detail: response.ok ? 'ready' : `not ready (HTTP ${response.status})`,
+      parts,
+    };
+  } catch {
+    return { answered: false, healthy: false, detail: 'no answer', parts: {} };
+  }
 };
 
 /** `consumer 0 messages behind, reader 3 events behind`. */
@@ -52,14 +46,14 @@ const lagOf = (parts: Parts): string => {
     .join(', ');
 };
 
-const report = ({ surroundings }: CommandInput, run: RunFile, answer: Answer, parts: Record<string, Parts>): void => {
+const report = ({ surroundings }: CommandInput, run: RunFile, answer: Answer): void => {
   const { stdout } = surroundings;
   line(stdout, `Vafa ${run.version} runs since ${run.startedAt} (process ${run.pid}): ${answer.detail}`);
   line(stdout, `  API       ${run.api}      documentation: ${run.api}/docs`);
   line(stdout, `  database  ${run.database}`);
   for (const [name, service] of Object.entries(run.services)) {
     line(stdout, `  ${name.padEnd(9)} ${service.health}`);
-    const lag = lagOf(parts[name] ?? {});
+    const lag = lagOf(answer.parts[name] ?? {});
     if (lag !== '') line(stdout, `            ${lag}`);
   }
 };
@@ -81,14 +75,13 @@ const run = async (input: CommandInput): Promise<ExitCode> => {
     line(surroundings.stdout, flag(options, 'json') ? JSON.stringify({ running: false }) : sentence);
     return 1;
   }
-  const parts = await partsOf(found);
   if (!flag(options, 'json')) {
-    report(input, found, answer, parts);
+    report(input, found, answer);
     return answer.healthy ? 0 : 1;
   }
   // The owner's URL opens every table: it stays in the file that only this user can read.
   const { databaseOwner: _owner, ...shown } = found;
-  line(surroundings.stdout, JSON.stringify({ running: true, ready: answer.healthy, ...shown, parts }));
+  line(surroundings.stdout, JSON.stringify({ running: true, ready: answer.healthy, ...shown, parts: answer.parts }));
   return answer.healthy ? 0 : 1;
 };
 

@@ -9,7 +9,14 @@ export type LedgerEvent = {
 };
 
 /** A lot as the events left it. Instants are text with microseconds, UTC. */
-export type FoldedLot = { readonly id: string; readonly amount: bigint; remaining: bigint; readonly times: string };
+export type FoldedLot = {
+  readonly id: string;
+  /** Of the event that opened it. */
+  readonly revision: number;
+  readonly amount: bigint;
+  remaining: bigint;
+  readonly times: string;
+};
 
 /** A movement of points as its event tells it. */
 export type FoldedMovement = {
@@ -20,6 +27,11 @@ export type FoldedMovement = {
   readonly source: string | null;
   readonly purchaseId: string | null;
   readonly times: string;
+  readonly kind: string;
+  /** Of the programme that decided. */
+  readonly rules: number | null;
+  /** The explanation as JSON text. */
+  readonly why: string;
 };
 
 /** An account as its events make it. */
@@ -84,7 +96,13 @@ export const fold = (account: FoldedAccount, event: LedgerEvent, broken: Broken)
     const id = String(lot['lotId']);
     if (account.lots.has(id)) broken('a lot is opened once', id, 'again');
     const times = [effectiveAt, micros(lot['availableAt']), micros(lot['expiresAt'])].join(' ');
-    account.lots.set(id, { id, amount: whole(lot['amount']), remaining: whole(lot['amount']), times });
+    account.lots.set(id, {
+      id,
+      revision: event.revision,
+      amount: whole(lot['amount']),
+      remaining: whole(lot['amount']),
+      times,
+    });
   }
   return {
     id: String(data['transactionId']),
@@ -94,8 +112,16 @@ export const fold = (account: FoldedAccount, event: LedgerEvent, broken: Broken)
     source: textOrNull(data['source']),
     purchaseId: textOrNull(data['purchaseId']),
     times: [micros(data['occurredAt']), effectiveAt, micros(event.recordedAt)].join(' '),
+    kind: 'earned',
+    rules: programmeOf(data['explanation']),
+    why: JSON.stringify(data['explanation']),
   };
 };
+
+const programmeOf = (explanation: unknown): number | null =>
+  typeof explanation === 'object' && explanation !== null && 'programme' in explanation
+    ? Number(explanation.programme)
+    : null;
 
 /** What must hold within one award, whatever the rules of the programme were. */
 const checkEarned = (

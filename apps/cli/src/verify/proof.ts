@@ -136,8 +136,14 @@ export class Proof {
         differences.add('every event has its transaction', subject, 'one row', 'none');
         continue;
       }
-      for (const name of ['account', 'revision', 'member', 'amount', 'times'] as const)
+      for (const name of ['account', 'revision', 'member', 'amount', 'times', 'kind', 'rules'] as const)
         differences.compare(`transactions: ${name}`, subject, movement[name], row[name]);
+      differences.compare(
+        'transactions: explanation',
+        subject,
+        movement.why,
+        JSON.stringify(parse(String(row['why']))),
+      );
       differences.compare('transactions: source', subject, movement.source, row['source']);
       differences.compare('transactions: purchase', subject, movement.purchaseId, row['purchase_id']);
     }
@@ -238,6 +244,7 @@ export class Proof {
         this.differences.add('every lot has its row', subject, 'one row', 'none');
         continue;
       }
+      this.differences.compare('lots: revision', subject, lot.revision, row['revision']);
       this.differences.compare('lots: amount', subject, lot.amount, row['amount']);
       this.differences.compare('lots: remaining', subject, lot.remaining, row['remaining']);
       this.differences.compare('lots: times', subject, lot.times, row['times']);

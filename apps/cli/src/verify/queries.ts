@@ -32,12 +32,12 @@ export const BEGINNINGS = `
   order by event.stream_id, event.revision`;
 
 export const LOTS = `
-  select lot_id as id, account_id as account, amount, remaining, ${times('earned_at', 'available_at', 'expires_at')} as times
+  select lot_id as id, account_id as account, revision, amount, remaining, ${times('earned_at', 'available_at', 'expires_at')} as times
   from points.lots where account_id = any($1::uuid[])`;
 
 export const MOVEMENTS = `
   select transaction_id as id, account_id as account, revision, member_id as member, amount, source, purchase_id,
-         ${times('occurred_at', 'effective_at', 'recorded_at')} as times
+         kind, rule_version as rules, explanation as why, ${times('occurred_at', 'effective_at', 'recorded_at')} as times
   from points.transactions where transaction_id = any($1::uuid[])`;
 
 /** The claims behind movements, found by their natural key. */

@@ -1,0 +1,165 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
+
+import { RunningClub } from './running-club.js';
+import { Terminal } from './terminal.js';
+
+const LONG_MS = 10 * 60_000;
+
+/** What another value of a column is, by its type; one that the column's own rules allow. */
+const OTHER: Readonly<Record<string, (column: string) => string>> = {
+  bigint: (column) => `coalesce(${column}, 0) + 1`,
+  integer: (column) => `coalesce(${column}, 0) + 1000`,
+  'timestamp with time zone': (column) => `coalesce(${column}, now()) + interval '1 second'`,
+  uuid: () => 'gen_random_uuid()',
+  text: (column) =>
+    `case when ${column} like '{%' then replace(${column}, '1', '2') else coalesce(${column}, '') || 'x' end`,
+};
+
+/** Every table that the proof is about. What a purchase does not fill (draws of returns) is proved where returns are. */
+const PROVED = ['accounts', 'transactions', 'lots'];
+
+/** Columns that hold nothing of a purchase yet. */
+const OF_RETURNS = new Set(['transactions.return_id', 'transactions.written_off']);
+
+describe('vafa verify', () => {
+  let club: RunningClub;
+  let terminal: Terminal;
+  let owner: pg.Client;
+  let columns: { table: string; name: string; type: string }[];
+
+  beforeAll(async () => {
+    club = await RunningClub.start();
+    const { stdout } = await club.vafa('generate', 'purchases', '--members', '5', '--purchases', '60');
+    await writeFile(join(club.folder, 'a.ndjson'), stdout);
+    expect(await club.json('import', 'purchases', 'a.ndjson', '--enrol')).toMatchObject({ code: 0, taken: 60 });
+    const run = await readFile(join(club.folder, 'data', 'run.json'), 'utf8');
+    const { databaseOwner } = JSON.parse(run) as { databaseOwner: string };
+    owner = new pg.Client({ connectionString: databaseOwner });
+    await owner.connect();
+    terminal = new Terminal(club.folder, { VAFA_DATABASE_URL: databaseOwner });
+    columns = (
+      await owner.query<{ table: string; name: string; type: string }>(
+        `select table_name as table, column_name as name, data_type as type from information_schema.columns
+         where table_schema = 'points' and table_name = any($1) order by table_name, ordinal_position`,
+        [PROVED],
+      )
+    ).rows;
+  }, LONG_MS);
+
+  afterAll(async () => {
+    await owner.end();
+    await club.dispose();
+  });
+
+  const verify = () => terminal.json(['verify']);
+
+  it(
+    'finds another value in any column of any table, and says so with exit code 1',
+    async () => {
+      expect(await verify()).toMatchObject({ code: 0, ok: true, events: 60 });
+      expect(columns.length).toBeGreaterThan(30);
+      for (const { table, name, type } of columns) {
+        if (OF_RETURNS.has(`${table}.${name}`)) continue;
+        const other = OTHER[type];
+        if (other === undefined)
+          throw new Error(`the test knows no other value of the type ${type} (${table}.${name})`);
+        await owner.query(`create table public.kept as select * from points.${table}`);
+        await owner.query(
+          `update points.${table} set ${name} = ${other(name)} where ctid = (select ctid from points.${table} order by 1 limit 1)`,
+        );
+        const found = await verify();
+        expect({ column: `${table}.${name}`, code: found.code, ok: found['ok'] }).toEqual({
+          column: `${table}.${name}`,
+          code: 1,
+          ok: false,
+        });
+        await owner.query(
+          `truncate points.${table}; insert into points.${table} select * from public.kept; drop table public.kept`,
+        );
+      }
+      expect(await verify()).toMatchObject({ code: 0, ok: true });
+    },
+    LONG_MS,
+  );
+
+  it(
+    'finds a row that is missing, and one too many, in each table',
+    async () => {
+      const keys = { accounts: 'account_id', transactions: 'transaction_id', lots: 'lot_id' };
+      for (const [table, key] of Object.entries(keys)) {
+        await owner.query(`create table public.kept as select * from points.${table}`);
+        await owner.query(`delete from points.${table} where ctid = (select ctid from points.${table} limit 1)`);
+        expect({ table, ...(await verify()) }).toMatchObject({ table, code: 1, ok: false });
+        await owner.query(`truncate points.${table}; insert into points.${table} select * from public.kept`);
+        // A revision far away, where there is one, so that no key is in the way.
+        await owner.query(
+          `update public.kept set ${key} = gen_random_uuid()${table === 'transactions' ? ', revision = revision + 100000' : ''}`,
+        );
+        await owner.query(`insert into points.${table} select * from public.kept limit 1`);
+        expect({ table, ...(await verify()) }).toMatchObject({ table, code: 1, ok: false });
+        await owner.query(
+          `delete from points.${table} where ${key} in (select ${key} from public.kept); drop table public.kept`,
+        );
+      }
+      expect(await verify()).toMatchObject({ code: 0, ok: true });
+    },
+    LONG_MS,
+  );
+
+  it(
+    'finds what does not fit between the ledger, the register and the members',
+    async () => {
+      const planted: readonly (readonly [string, string])[] = [
+        [`update points.claims set claim_id = gen_random_uuid()`, 'points.claims'],
+        [`update points.claims set account_id = gen_random_uuid()`, 'points.claims'],
+        [`update points.claims set status = 'refused'`, 'points.claims'],
+        [`delete from points.claims`, 'points.claims'],
+        [`update points.account_references set member_id = gen_random_uuid()`, 'points.account_references'],
+        [`delete from points.account_references`, 'points.account_references'],
+        [`update eventstore.events set revision = revision + 1000`, 'eventstore.events'],
+        [`update eventstore.events set data = replace(data, '"amount":', '"amount":1')`, 'eventstore.events'],
+        [`delete from eventstore.events`, 'eventstore.events'],
+      ];
+      for (const [change, table] of planted) {
+        await owner.query(`create table public.kept as select * from ${table}`);
+        await owner.query(`${change} where ctid = (select ctid from ${table} limit 1)`);
+        expect({ change, ...(await verify()) }).toMatchObject({ change, code: 1, ok: false });
+        await owner.query(`truncate ${table}; insert into ${table} select * from public.kept; drop table public.kept`);
+      }
+      expect(await verify()).toMatchObject({ code: 0, ok: true });
+    },
+    LONG_MS,
+  );
+
+  it(
+    'agrees while purchases flow, and after a rebuild in the middle of them',
+    async () => {
+      const { stdout } = await club.vafa(
+        'generate',
+        'purchases',
+        '--members',
+        '50',
+        '--purchases',
+        '4000',
+        '--seed',
+        '4',
+      );
+      await writeFile(join(club.folder, 'b.ndjson'), stdout);
+      const importing = club.json('import', 'purchases', 'b.ndjson', '--enrol');
+      expect(await verify()).toMatchObject({ code: 0, ok: true });
+      expect(await club.json('rebuild', 'points')).toMatchObject({ code: 0, state: 'done' });
+      expect(await verify()).toMatchObject({ code: 0, ok: true });
+      expect(await importing).toMatchObject({ code: 0, taken: 4_000 });
+      expect(await club.json('rebuild', 'points')).toMatchObject({ code: 0, state: 'done', events: 4_060 });
+      expect(await verify()).toMatchObject({ code: 0, ok: true, events: 4_060 });
+      expect((await club.vafa('rebuild', 'purchases')).code).toBe(2);
+      const { stdout: status } = await club.vafa('status');
+      expect(status).toMatch(/reader \d+ events behind/);
+    },
+    LONG_MS,
+  );
+});
