@@ -1,10 +1,11 @@
 import { Body, Controller, HttpCode, Inject, Param, Post } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiParam, ApiProperty, ApiPropertyOptional, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiOkResponse, ApiOperation, ApiParam, ApiProperty, ApiPropertyOptional, ApiTags } from '@nestjs/swagger';
 import { NATURAL_ID_LENGTH_MAX, SOURCE_LENGTH_MAX } from '@vafa/contracts';
 import { assertNever } from '@vafa/event-sourcing';
 import {
   CurrentActor,
   CurrentPrincipal,
+  FieldsPipe,
   IsReason,
   Permission,
   PROBLEMS,
@@ -63,6 +64,8 @@ class PurchaseClaimBody {
   reason?: string;
 }
 
+const FIELDS = new FieldsPipe();
+
 /** Purchases that were nobody's, for members who have their receipts. */
 @ApiTags('purchases')
 @Controller('v1/members/:ref/purchases/claims')
@@ -82,14 +85,17 @@ export class PurchaseClaimsController {
       'The first claim wins; the same one again gets the same answer. A member proves it with what stands on the receipt; staff need not, and say why.',
   })
   @ApiParam({ name: 'ref', description: 'The id of a member, `card:<number>` or `external:<id>`.' })
+  @ApiBody({ type: PurchaseClaimBody })
   @ApiOkResponse({ description: 'The outcome of the purchase.', schema: OUTCOME })
   async claimPurchase(
     @Param('ref') ref: string,
-    @Body() body: PurchaseClaimBody,
+    @Body() given: unknown,
     @CurrentPrincipal() principal: Principal,
     @CurrentActor() actor: Actor,
   ): Promise<PublicOutcome> {
     const memberId = await pathMember(this.references, ref, principal);
+    // Not before: to a member who asks for another his body is never looked at.
+    const body = (await FIELDS.transform(given, { type: 'body', metatype: PurchaseClaimBody })) as PurchaseClaimBody;
     const { source, purchaseId, receipt = null } = body;
     if (receipt !== null && !isDate(receipt.date)) throw missing('/receipt/date', 'must be a date of the calendar');
     if (needsReceipt(actor) && receipt === null) throw missing('/receipt', 'is needed: what stands on the receipt');
