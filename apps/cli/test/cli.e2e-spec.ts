@@ -202,6 +202,72 @@ describe('vafa with a running club', () => {
   );
 
   it(
+    'settles by hand what came in untidy: seen, given to a member, decided between two contents, given up',
+    async () => {
+      const enrolled = { externalId: 'inbox-sara' };
+      await writeFile(inFolder('sara.ndjson'), `${JSON.stringify(enrolled)}\n`);
+      await club.json('import', 'members', 'sara.ndjson');
+      const sold = (purchaseId: string, member: string, total: number) => ({
+        ...{ purchaseId, member, occurredAt: '2026-01-05T10:00:00Z', currency: 'EUR', total },
+        lines: [{ lineId: '1', amount: total }],
+      });
+      const rows = [
+        sold('i-1', 'external:inbox-typo', 2_000),
+        sold('i-2', 'external:inbox-sara', 1_000),
+        sold('i-2', 'external:inbox-sara', 7_000),
+        sold('i-3', 'external:inbox-lost', 3_000),
+      ];
+      await writeFile(inFolder('untidy.ndjson'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+      const counts = await club.json('import', 'purchases', 'untidy.ndjson', '--source', '/till-9');
+      expect(counts).toMatchObject({ rows: 4, taken: 1, waiting: 2, conflict: 1 });
+
+      type Item = { id: string; status: string; purchaseId: string };
+      const { items } = (await club.json('inbox', 'list', '--source', '/till-9')) as unknown as { items: Item[] };
+      expect(items.map(({ status, purchaseId }) => `${status} ${purchaseId}`)).toEqual(
+        expect.arrayContaining(['waiting i-1', 'conflict i-2', 'waiting i-3']),
+      );
+      const idOf = (purchaseId: string): string =>
+        items.find((item) => item.purchaseId === purchaseId)?.id ?? 'there is none';
+      const listed = await club.vafa('inbox', 'list', '--source', '/till-9', '--status', 'conflict');
+      expect(listed.stdout).toMatch(/^received +status +reason +kind +source +number +member +id\n/);
+      expect(listed.stdout).toContain(idOf('i-2'));
+      const shown = await club.vafa('inbox', 'show', idOf('i-2'));
+      expect(shown.stdout).toContain('/total: 1000 stands, 7000 came as well');
+      expect(shown.stdout).toContain('can be done: keep, replace');
+
+      expect(await club.vafa('inbox', 'keep', idOf('i-2'))).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining('--reason'),
+      });
+      const why = ['--reason', 'asked the shop'];
+      expect(await club.vafa('inbox', 'attach', idOf('i-1'), ...why)).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('--member'),
+      });
+      const member = ['--member', 'external:inbox-sara'];
+      expect(await club.json('inbox', 'attach', idOf('i-1'), ...member, ...why)).toMatchObject({
+        code: 0,
+        outcome: { status: 'taken', points: 20 },
+      });
+      expect(await club.vafa('inbox', 'keep', idOf('i-2'), ...why)).toMatchObject({ code: 0 });
+      const discarded = await club.vafa('inbox', 'discard', idOf('i-3'), ...why);
+      expect(discarded).toMatchObject({ code: 0, stdout: 'purchase /till-9 i-3: refused (discarded)\n' });
+      expect(await club.vafa('inbox', 'discard', idOf('i-1'), ...why)).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('Somebody decided to attach it'),
+      });
+      expect((await club.vafa('inbox', 'list', '--source', '/till-9')).stdout).toBe('Nothing is to be settled.\n');
+      expect((await club.vafa('inbox', 'show', idOf('i-3'))).stdout).toMatch(/discard, by support .*"asked the shop"/);
+      expect(await club.json('points', 'external:inbox-sara')).toMatchObject({ balance: 30 });
+      expect(await club.json('audit', '--action', 'inbox.settled')).toMatchObject({
+        items: [{ reason: 'asked the shop' }, { reason: 'asked the shop' }, { reason: 'asked the shop' }],
+      });
+      expect(await club.json('verify')).toMatchObject({ code: 0 });
+    },
+    LONG_MS,
+  );
+
+  it(
     'moves the clock forward only',
     async () => {
       const before = (await club.json('clock')) as { now: string };

@@ -8,6 +8,7 @@ import { config } from './config.js';
 import { discardLetters, listLetters, replayLetters, showLetter } from './dead-letters.js';
 import { exportTable } from './export.js';
 import { generatePurchases } from './generate-purchases.js';
+import { inboxCommands } from './inbox.js';
 import { points } from './points.js';
 import { rebuild } from './rebuild.js';
 import { restore } from './restore.js';
@@ -27,6 +28,7 @@ export const commands: readonly Command[] = [
   generatePurchases,
   points,
   exportTable,
+  ...inboxCommands,
   verify,
   rebuild,
   listLetters,
