@@ -7,7 +7,7 @@ import { withOwnerDatabase } from '../installation/owner-database.js';
 import { formatNumber, startProgress } from '../io/progress.js';
 import { Differences } from '../verify/differences.js';
 import { Proof, type ProofFigures } from '../verify/proof.js';
-import { FORGOTTEN, REFERENCES, UNSETTLED } from '../verify/queries.js';
+import { FORGOTTEN, OVERDRAWN, REFERENCES, RESERVED, UNSETTLED } from '../verify/queries.js';
 
 /** What is under way at one moment must be done some moments later. */
 const SETTLES_WITHIN_MS = 15_000;
@@ -48,6 +48,20 @@ const LOOSE: readonly Loose[] = [
     subject: purchase,
     expected: () => 'taken',
     found: (row) => `waiting for ${String(row['reference'])}`,
+  },
+  {
+    check: 'no line gives back more than it cost',
+    sql: OVERDRAWN,
+    subject: (row) => `line ${String(row['line_id'])} of ${String(row['purchase_id'])} of ${String(row['source'])}`,
+    expected: (row) => row['cost'],
+    found: (row) => row['returned'],
+  },
+  {
+    check: 'lines are reserved for returns that are taken',
+    sql: RESERVED,
+    subject: (row) => `return ${String(row['id'])}`,
+    expected: () => 'taken',
+    found: (row) => row['status'],
   },
 ];
 

@@ -29,6 +29,49 @@ const earned = (revision: number, points: number, more: Readonly<Record<string, 
   };
 };
 
+/** A return of so much money, of what the event at revision 0 earned. */
+const reversed = (revision: number, from: number, to: number, more: Readonly<Record<string, unknown>> = {}) => {
+  const award = earned(0, 0).id;
+  const transactionId = ID.replace(/.$/, String(revision));
+  const at = `2025-01-0${revision + 1}T10:00:00Z`;
+  const points = Math.floor(from / 100) - Math.floor(to / 100);
+  return {
+    account: 'a',
+    revision,
+    id: transactionId,
+    type: 'PointsReversed',
+    recordedAt: '2025-02-01T00:00:00.000001Z',
+    data: {
+      transactionId,
+      memberId: 'm',
+      source: '/pos',
+      returnId: String(revision),
+      occurredAt: at,
+      effectiveAt: at,
+      amount: points,
+      draws: [{ lotId: award, amount: points }],
+      debt: 0,
+      currency: 'EUR',
+      uncovered: 0,
+      reversals: [
+        {
+          awardId: award,
+          purchaseId: '0',
+          programme: 1,
+          components: [{ rule: 'base', version: 1, rate: [1, 100], keptBefore: from, keptAfter: to, points }],
+        },
+      ],
+      ...more,
+    },
+  };
+};
+
+const writtenOff = (revision: number, amount: number, reversal = earned(revision - 1, 0).id): LedgerEvent => ({
+  ...reversed(revision, 0, 0),
+  type: 'PointsWrittenOff',
+  data: { ...reversed(revision, 0, 0).data, reversalId: reversal, amount },
+});
+
 const run = (events: readonly LedgerEvent[]) => {
   const account = emptyAccount('a');
   const broken: string[] = [];
@@ -54,6 +97,55 @@ describe('the second fold', () => {
       purchaseId: '2',
       times: expect.stringContaining('2025-01-03T10:00:00.000000Z'),
     });
+  });
+
+  it('takes what returns took, lets debts be paid, and keeps write-offs apart', () => {
+    const { account, broken, movements } = run([
+      earned(0, 5),
+      reversed(1, 599, 300),
+      reversed(2, 300, 0, { draws: [{ lotId: earned(0, 5).id, amount: 1 }], amount: 2, debt: 1 }),
+      writtenOff(3, 1),
+      earned(4, 3, { draws: [{ lotId: earned(4, 3).id, amount: 1 }] }),
+    ]);
+    expect(broken).toEqual([]);
+    expect(account).toMatchObject({ balance: 4n, debt: 0n, earned: 8n, reversed: 4n });
+    expect(movements.map((movement) => [movement?.kind, movement?.amount, movement?.writtenOff])).toEqual([
+      ['earned', 5n, 0n],
+      ['reversed', -2n, 0n],
+      ['reversed', -2n, 0n],
+      ['written-off', 0n, 1n],
+      ['earned', 3n, 0n],
+    ]);
+    expect(account.draws.size).toBe(3);
+  });
+
+  it.each([
+    [
+      'a reversed component is what its goods were worth',
+      [
+        earned(0, 5),
+        reversed(1, 599, 300, {
+          reversals: [{ components: [{ rate: [1, 100], keptBefore: 599, keptAfter: 300, points: 3 }] }],
+        }),
+      ],
+    ],
+    ['money is given back once', [earned(0, 5), reversed(1, 599, 300), reversed(2, 400, 200)]],
+    ['a lot gives what it has', [earned(0, 1), reversed(1, 599, 300)]],
+    ['a reversal is what was drawn and what is owed', [earned(0, 5), reversed(1, 599, 300, { debt: 1 })]],
+    ['a reversal takes no more than the goods had earned', [earned(0, 5), reversed(1, 599, 300, { reversals: [] })]],
+    [
+      'what a reversal cannot take is written off',
+      [
+        earned(0, 5),
+        reversed(1, 599, 300, { amount: 1, draws: [{ lotId: earned(0, 5).id, amount: 1 }] }),
+        earned(2, 5),
+      ],
+    ],
+    ['a write-off is of what its reversal could not take', [earned(0, 5), reversed(1, 599, 300), writtenOff(2, 1)]],
+    ['a credit pays the debt first', [earned(0, 5), reversed(1, 599, 300, { draws: [], debt: 2 }), earned(2, 5)]],
+    ['a reversal bears the id of its event', [earned(0, 5), { ...reversed(1, 599, 300), id: 'other' }]],
+  ])('notes of returns where %s', (check, events) => {
+    expect(run(events).broken).toContain(check);
   });
 
   it.each([

@@ -23,11 +23,14 @@ export type FoldedMovement = {
   readonly id: string;
   readonly revision: number;
   readonly member: string;
+  /** What the balance moves by. */
   readonly amount: bigint;
+  readonly writtenOff: bigint;
   readonly source: string | null;
   readonly purchaseId: string | null;
+  readonly returnId: string | null;
   readonly times: string;
-  readonly kind: string;
+  readonly kind: 'earned' | 'reversed' | 'written-off';
   /** Of the programme that decided. */
   readonly rules: number | null;
   /** The explanation as JSON text. */
@@ -39,10 +42,20 @@ export type FoldedAccount = {
   readonly id: string;
   member: string;
   revision: number;
+  /** Available less debt. */
   balance: bigint;
+  debt: bigint;
   earned: bigint;
+  reversed: bigint;
   lastEffectiveAt: string;
+  /** Every lot, also those with nothing left. */
   readonly lots: Map<string, FoldedLot>;
+  /** What was drawn, by `revision lot transaction`. */
+  readonly draws: Map<string, bigint>;
+  /** The money that returns gave back of each component, each from and to, by `award rule version`. */
+  readonly returned: Map<string, (readonly [from: bigint, to: bigint])[]>;
+  /** What the last reversal could not take and the next event has to write off. */
+  short: { readonly reversal: string; readonly points: bigint } | null;
 };
 
 export const emptyAccount = (id: string): FoldedAccount => ({
@@ -50,9 +63,14 @@ export const emptyAccount = (id: string): FoldedAccount => ({
   member: '',
   revision: -1,
   balance: 0n,
+  debt: 0n,
   earned: 0n,
+  reversed: 0n,
   lastEffectiveAt: '',
   lots: new Map(),
+  draws: new Map(),
+  returned: new Map(),
+  short: null,
 });
 
 const NONE = '-';
@@ -78,44 +96,153 @@ export type Broken = (check: string, expected: unknown, found: unknown) => void;
 
 /** Adds one event to its account and gives the movement that it stands for. */
 export const fold = (account: FoldedAccount, event: LedgerEvent, broken: Broken): FoldedMovement | undefined => {
-  const { data } = event;
   if (event.revision !== account.revision + 1) broken('revisions are contiguous', account.revision + 1, event.revision);
   account.revision = event.revision;
-  if (event.type !== 'PointsEarned') {
-    broken('event types are known', 'PointsEarned', event.type);
+  if (account.short !== null && event.type !== 'PointsWrittenOff')
+    broken('what a reversal cannot take is written off', account.short.points, event.type);
+  if (!['PointsEarned', 'PointsReversed', 'PointsWrittenOff'].includes(event.type)) {
+    broken('event types are known', 'one of an account', event.type);
     return undefined;
   }
+  checkTimes(account, event, broken);
+  account.member = String(event.data['memberId']);
+  account.lastEffectiveAt = micros(event.data['effectiveAt']);
+  if (event.type === 'PointsEarned') return foldEarned(account, event, broken);
+  return event.type === 'PointsReversed'
+    ? foldReversed(account, event, broken)
+    : foldWrittenOff(account, event, broken);
+};
+
+const foldEarned = (account: FoldedAccount, event: LedgerEvent, broken: Broken): FoldedMovement => {
+  const { data } = event;
   const amount = whole(data['amount']);
-  const effectiveAt = micros(data['effectiveAt']);
-  checkEarned(account, event, amount, effectiveAt, broken);
-  account.member = String(data['memberId']);
+  checkEarned(event, amount, broken);
   account.balance += amount;
   account.earned += amount;
-  account.lastEffectiveAt = effectiveAt;
   for (const lot of list(data['lots'])) {
     const id = String(lot['lotId']);
     if (account.lots.has(id)) broken('a lot is opened once', id, 'again');
-    const times = [effectiveAt, micros(lot['availableAt']), micros(lot['expiresAt'])].join(' ');
-    account.lots.set(id, {
-      id,
-      revision: event.revision,
-      amount: whole(lot['amount']),
-      remaining: whole(lot['amount']),
-      times,
-    });
+    const times = [account.lastEffectiveAt, micros(lot['availableAt']), micros(lot['expiresAt'])].join(' ');
+    const opened = whole(lot['amount']);
+    account.lots.set(id, { id, revision: event.revision, amount: opened, remaining: opened, times });
   }
+  // An event from before there were debts names no draws.
+  const paid = draw(account, event, broken);
+  const due = account.debt < amount ? account.debt : amount;
+  if (paid !== due) broken('a credit pays the debt first', due, paid);
+  account.debt -= paid;
   return {
-    id: String(data['transactionId']),
-    revision: event.revision,
-    member: account.member,
+    ...movementOf(account, event),
     amount,
-    source: textOrNull(data['source']),
+    writtenOff: 0n,
     purchaseId: textOrNull(data['purchaseId']),
-    times: [micros(data['occurredAt']), effectiveAt, micros(event.recordedAt)].join(' '),
     kind: 'earned',
     rules: programmeOf(data['explanation']),
     why: JSON.stringify(data['explanation']),
   };
+};
+
+const foldReversed = (account: FoldedAccount, event: LedgerEvent, broken: Broken): FoldedMovement => {
+  const { data } = event;
+  const reversals = list(data['reversals']);
+  const amount = whole(data['amount']);
+  const debt = whole(data['debt']);
+  const drawn = draw(account, event, broken);
+  if (String(data['transactionId']) !== event.id)
+    broken('a reversal bears the id of its event', event.id, data['transactionId']);
+  if (drawn + debt !== amount) broken('a reversal is what was drawn and what is owed', amount, drawn + debt);
+  const wanted = reversals.reduce((sum, reversal) => sum + reversedPoints(account, reversal, broken), 0n);
+  if (wanted < amount) broken('a reversal takes no more than the goods had earned', wanted, amount);
+  account.short = wanted > amount ? { reversal: event.id, points: wanted - amount } : null;
+  account.balance -= amount;
+  account.debt += debt;
+  account.reversed += amount;
+  const { currency, uncovered } = data;
+  const parts = { fromLots: Number(drawn), debt: Number(debt), writtenOff: Number(wanted - amount) };
+  const [only] = reversals.length === 1 ? reversals : [];
+  return {
+    ...movementOf(account, event),
+    amount: -amount,
+    writtenOff: 0n,
+    purchaseId: textOrNull(only?.['purchaseId']),
+    kind: 'reversed',
+    rules: only === undefined ? null : Number(only['programme']),
+    why: JSON.stringify({ currency, reversals, ...parts, uncovered }),
+  };
+};
+
+const foldWrittenOff = (account: FoldedAccount, event: LedgerEvent, broken: Broken): FoldedMovement => {
+  const { data } = event;
+  const amount = whole(data['amount']);
+  if (account.short?.reversal !== data['reversalId'] || account.short?.points !== amount)
+    broken('a write-off is of what its reversal could not take', account.short?.points ?? 0n, amount);
+  account.short = null;
+  return {
+    ...movementOf(account, event),
+    amount: 0n,
+    writtenOff: amount,
+    purchaseId: null,
+    kind: 'written-off',
+    rules: null,
+    why: JSON.stringify({ reversalId: data['reversalId'], writtenOff: Number(amount) }),
+  };
+};
+
+/** What every movement has. */
+const movementOf = (
+  account: FoldedAccount,
+  event: LedgerEvent,
+): Pick<FoldedMovement, 'id' | 'revision' | 'member' | 'source' | 'returnId' | 'times'> => ({
+  id: event.id,
+  revision: event.revision,
+  member: account.member,
+  source: textOrNull(event.data['source']),
+  returnId: textOrNull(event.data['returnId']),
+  times: [micros(event.data['occurredAt']), account.lastEffectiveAt, micros(event.recordedAt)].join(' '),
+});
+
+/** Takes what an event drew out of the lots; answers how much in all. */
+const draw = (account: FoldedAccount, event: LedgerEvent, broken: Broken): bigint => {
+  let sum = 0n;
+  for (const one of list(event.data['draws'])) {
+    const id = String(one['lotId']);
+    const amount = whole(one['amount']);
+    const lot = account.lots.get(id);
+    if (lot === undefined || amount <= 0n || amount > lot.remaining)
+      broken('a lot gives what it has', `${lot?.remaining ?? 0n} of lot ${id}`, amount);
+    if (lot !== undefined) lot.remaining -= amount;
+    account.draws.set(`${event.revision} ${id} ${event.id}`, amount);
+    sum += amount;
+  }
+  return sum;
+};
+
+/** The points of one reversal: each component what was kept before was worth, less what is kept after, and no money given back twice. */
+const reversedPoints = (
+  account: FoldedAccount,
+  reversal: Readonly<Record<string, unknown>>,
+  broken: Broken,
+): bigint => {
+  let sum = 0n;
+  for (const component of list(reversal['components'])) {
+    const { keptBefore, keptAfter, points, rule, version } = component;
+    const [from, to] = [whole(keptBefore), whole(keptAfter)];
+    const lost = worth(component, from) - worth(component, to);
+    if (lost !== whole(points)) broken('a reversed component is what its goods were worth', lost, points);
+    const key = [reversal['awardId'], rule, version].map(String).join(' ');
+    const before = account.returned.get(key) ?? [];
+    // Returns may reach the ledger in another order than that of their purchase: parts of the money, each given back once.
+    if (to > from || before.some(([start, end]) => from > end && start > to))
+      broken('money is given back once', key, `${from} to ${to}`);
+    account.returned.set(key, [...before, [from, to]]);
+    sum += whole(points);
+  }
+  return sum;
+};
+
+const worth = (component: Readonly<Record<string, unknown>>, money: bigint): bigint => {
+  const [points = 0n, per = 1n] = Array.isArray(component['rate']) ? (component['rate'] as unknown[]).map(whole) : [];
+  return money <= 0n || per === 0n ? 0n : (points * money) / per;
 };
 
 const programmeOf = (explanation: unknown): number | null =>
@@ -123,22 +250,21 @@ const programmeOf = (explanation: unknown): number | null =>
     ? Number(explanation.programme)
     : null;
 
-/** What must hold within one award, whatever the rules of the programme were. */
-const checkEarned = (
-  account: FoldedAccount,
-  event: LedgerEvent,
-  amount: bigint,
-  effectiveAt: string,
-  broken: Broken,
-): void => {
-  const { data } = event;
-  if (amount < 0n) broken('amounts are whole and not negative', '>= 0', data['amount']);
-  if (String(data['transactionId']) !== event.id)
-    broken('an award bears the id of its event', event.id, data['transactionId']);
+/** What must hold of every event. */
+const checkTimes = (account: FoldedAccount, { data }: LedgerEvent, broken: Broken): void => {
+  const effectiveAt = micros(data['effectiveAt']);
+  if (whole(data['amount']) < 0n) broken('amounts are whole and not negative', '>= 0', data['amount']);
   if (effectiveAt < account.lastEffectiveAt)
     broken('the time of an account never goes back', account.lastEffectiveAt, effectiveAt);
   if (effectiveAt < micros(data['occurredAt']))
     broken('nothing counts before it occurred', data['occurredAt'], effectiveAt);
+};
+
+/** What must hold within one award, whatever the rules of the programme were. */
+const checkEarned = (event: LedgerEvent, amount: bigint, broken: Broken): void => {
+  const { data } = event;
+  if (String(data['transactionId']) !== event.id)
+    broken('an award bears the id of its event', event.id, data['transactionId']);
   const lots = list(data['lots']).reduce((sum, lot) => sum + whole(lot['amount']), 0n);
   if (lots !== amount) broken('the lots of an award add up to it', amount, lots);
   const explanation = data['explanation'];

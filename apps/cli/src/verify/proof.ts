@@ -7,6 +7,7 @@ import {
   BEGINNINGS,
   CLAIMS,
   DECLARE_EVENTS,
+  DRAWS,
   FETCH_EVENTS,
   LOTS,
   MOVEMENTS,
@@ -37,6 +38,10 @@ type Row = Readonly<Record<string, string | number | null>>;
 
 type Movement = FoldedMovement & { readonly account: string; readonly event: string };
 
+/** Whose claim stands behind a movement. */
+const claimOf = ({ kind, purchaseId, returnId }: Movement): { claim: string; naturalId: string | null } =>
+  kind === 'earned' ? { claim: 'purchase', naturalId: purchaseId } : { claim: 'return', naturalId: returnId };
+
 const byId = (rows: readonly Row[]): Map<string, Row> => new Map(rows.map((row) => [String(row['id']), row]));
 
 const parse = (data: string): Readonly<Record<string, unknown>> => {
@@ -49,18 +54,19 @@ const parse = (data: string): Readonly<Record<string, unknown>> => {
 };
 
 /** What a snapshot must say, in one line: counters, and the open lots in the order of their ids. */
-const snapshotText = ({ balance, earned, lastEffectiveAt, lots }: FoldedAccount): string => {
-  const open = [...lots.values()].map(({ id, remaining }) => `${id}=${remaining}`).toSorted();
-  return [balance, earned, lastEffectiveAt, ...open].join(' ');
+const snapshotText = ({ balance, debt, earned, reversed, lastEffectiveAt, lots }: FoldedAccount): string => {
+  const open = [...lots.values()].filter(({ remaining }) => remaining > 0n);
+  const left = open.map(({ id, remaining }) => `${id}=${remaining}`).toSorted();
+  return [balance + debt, debt, earned, reversed, lastEffectiveAt, ...left].join(' ');
 };
 
-/** The same of a stored snapshot: `{ at, available, earned, lots: [[id, remaining, …]] }`. */
+/** The same of a stored snapshot: `{ at, available, earned, debt?, reversed?, lots: [[id, remaining, …]] }`. */
 const storedSnapshot = (state: unknown): string => {
-  const { at, available, earned, lots } = parse(String(state));
+  const { at, available, earned, debt = 0, reversed = 0, lots } = parse(String(state));
   const open = (Array.isArray(lots) ? (lots as unknown[][]) : []).map(
     ([id, remaining]) => `${String(id)}=${String(remaining)}`,
   );
-  return [available, earned, micros(at), ...open.toSorted()].map(String).join(' ');
+  return [available, debt, earned, reversed, micros(at), ...open.toSorted()].map(String).join(' ');
 };
 
 /**
@@ -70,7 +76,7 @@ const storedSnapshot = (state: unknown): string => {
 export class Proof {
   private finished: FoldedAccount[] = [];
   private movements: Movement[] = [];
-  private figures = { events: 0, accounts: 0, points: 0n, lots: 0, remaining: 0n };
+  private figures = { events: 0, accounts: 0, points: 0n, earned: 0n, lots: 0, remaining: 0n, draws: 0, writeOffs: 0 };
 
   constructor(
     private readonly client: pg.Client,
@@ -114,6 +120,7 @@ export class Proof {
       this.differences.add(check, subject, expected, found),
     );
     this.figures.events += 1;
+    if (movement?.kind === 'written-off') this.figures.writeOffs += 1;
     if (movement !== undefined) this.movements.push({ ...movement, account: row.account, event: row.id });
   }
 
@@ -121,6 +128,8 @@ export class Proof {
     this.finished.push(account);
     this.figures.accounts += 1;
     this.figures.points += account.balance;
+    this.figures.earned += account.earned;
+    this.figures.draws += account.draws.size;
     this.figures.lots += account.lots.size;
     for (const lot of account.lots.values()) this.figures.remaining += lot.remaining;
   }
@@ -136,7 +145,7 @@ export class Proof {
         differences.add('every event has its transaction', subject, 'one row', 'none');
         continue;
       }
-      for (const name of ['account', 'revision', 'member', 'amount', 'times', 'kind', 'rules'] as const)
+      for (const name of ['account', 'revision', 'member', 'amount', 'times', 'kind', 'rules', 'writtenOff'] as const)
         differences.compare(`transactions: ${name}`, subject, movement[name], row[name]);
       differences.compare(
         'transactions: explanation',
@@ -146,23 +155,26 @@ export class Proof {
       );
       differences.compare('transactions: source', subject, movement.source, row['source']);
       differences.compare('transactions: purchase', subject, movement.purchaseId, row['purchase_id']);
+      differences.compare('transactions: return', subject, movement.returnId, row['return_id']);
     }
-    await this.compareClaims(movements.filter((movement) => movement.source !== null));
+    await this.compareClaims(movements.filter(({ source, kind }) => source !== null && kind !== 'written-off'));
   }
 
-  /** Every award of a purchase has the claim of that purchase behind it, and the claim names no other event. */
+  /** Every award and every reversal has the claim of its purchase or return behind it, and the claim names no other event. */
   private async compareClaims(movements: readonly Movement[]): Promise<void> {
-    const keyOf = (source: unknown, id: unknown): string => `${String(source)}\u0000${String(id)}`;
+    const keyOf = (...parts: unknown[]): string => parts.map(String).join('\u0000');
+    const named = movements.map((movement) => ({ ...movement, ...claimOf(movement) }));
     const rows = await this.rows<Row>(CLAIMS, [
-      movements.map(({ source }) => source),
-      movements.map(({ purchaseId }) => purchaseId),
+      named.map(({ claim }) => claim),
+      named.map(({ source }) => source),
+      named.map(({ naturalId }) => naturalId),
     ]);
-    const claims = new Map(rows.map((row) => [keyOf(row['source'], row['natural_id']), row]));
-    for (const { source, purchaseId, event, account } of movements) {
-      const claim = claims.get(keyOf(source, purchaseId));
-      const subject = `purchase ${String(purchaseId)} of ${String(source)}`;
+    const claims = new Map(rows.map((row) => [keyOf(row['kind'], row['source'], row['natural_id']), row]));
+    for (const { claim: kind, source, naturalId, event, account } of named) {
+      const claim = claims.get(keyOf(kind, source, naturalId));
+      const subject = `${kind} ${String(naturalId)} of ${String(source)}`;
       if (claim === undefined) {
-        this.differences.add('every award has its claim', subject, `claim ${event}`, 'none');
+        this.differences.add('every award and reversal has its claim', subject, `claim ${event}`, 'none');
         continue;
       }
       this.differences.compare('a claim names its one event', subject, event, claim['id']);
@@ -178,9 +190,11 @@ export class Proof {
     const ids = accounts.map(({ id }) => id);
     const rows = byId(await this.rows<Row>(ACCOUNTS, [ids]));
     const lots = Map.groupBy(await this.rows<Row>(LOTS, [ids]), (row) => String(row['account']));
+    const draws = Map.groupBy(await this.rows<Row>(DRAWS, [ids]), (row) => String(row['account']));
     for (const account of accounts) {
       this.compareAccount(account, rows.get(account.id));
       this.compareLots(account, lots.get(account.id) ?? []);
+      this.compareDraws(account, draws.get(account.id) ?? []);
     }
     await this.compareSnapshots(accounts, rows);
   }
@@ -231,8 +245,23 @@ export class Proof {
     const [available, held, debt] = ['available', 'held', 'debt'].map((name) => BigInt(row[name] ?? 0));
     const balance = (available ?? 0n) + (held ?? 0n) - (debt ?? 0n);
     differences.compare('accounts: balance', subject, account.balance, balance);
-    for (const name of ['pending', 'held', 'debt', 'redeemed_total', 'expired_total', 'reversed_total'])
+    differences.compare('accounts: debt', subject, account.debt, row['debt']);
+    differences.compare('accounts: reversed in all', subject, account.reversed, row['reversed_total']);
+    if (account.short !== null)
+      differences.add('what a reversal cannot take is written off', subject, account.short.points, 'nothing');
+    for (const name of ['pending', 'held', 'redeemed_total', 'expired_total'])
       differences.compare(`accounts: ${name}`, subject, 0n, row[name]);
+  }
+
+  private compareDraws(account: FoldedAccount, rows: readonly Row[]): void {
+    const found = byId(rows);
+    for (const [id, amount] of account.draws) {
+      const subject = `draw ${id} of account ${account.id}`;
+      this.differences.compare('lot draws: amount', subject, amount, found.get(id)?.['amount'] ?? 'none');
+      found.delete(id);
+    }
+    for (const id of found.keys())
+      this.differences.add('every draw has its event', `draw ${id} of account ${account.id}`, 'none', 'one row');
   }
 
   private compareLots(account: FoldedAccount, rows: readonly Row[]): void {
@@ -257,21 +286,22 @@ export class Proof {
   /** What is in the tables beyond the log shows in the sums; so do the views that analysts read. */
   private async compareTotals(): Promise<void> {
     const [row = {}] = await this.rows<Readonly<Record<string, string>>>(TOTALS);
-    const { events, accounts, points, lots, remaining } = this.figures;
+    const { events, accounts, points, earned, lots, remaining, draws, writeOffs } = this.figures;
     const expected: Readonly<Record<string, bigint | number>> = {
       accounts,
       movements: events,
       lots,
       points,
       remaining,
-      claimed: events,
+      draws,
+      claimed: events - writeOffs,
       'analytics.points_balances': accounts,
       'analytics.points_balances.balance': points,
-      'analytics.points_balances.earned_total': points,
+      'analytics.points_balances.earned_total': earned,
       'analytics.points_transactions': events,
       'analytics.points_transactions.amount': points,
       'analytics.points_lots.remaining': remaining,
-      'analytics.purchases.points': points,
+      'analytics.purchases.points': earned,
     };
     for (const [name, value] of Object.entries(expected))
       this.differences.compare(`totals: ${name}`, 'all accounts', value, row[name]);

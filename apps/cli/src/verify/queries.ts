@@ -36,21 +36,26 @@ export const LOTS = `
   from points.lots where account_id = any($1::uuid[])`;
 
 export const MOVEMENTS = `
-  select transaction_id as id, account_id as account, revision, member_id as member, amount, source, purchase_id,
+  select transaction_id as id, account_id as account, revision, member_id as member, amount, written_off as "writtenOff", source, purchase_id, return_id,
          kind, rule_version as rules, explanation as why, ${times('occurred_at', 'effective_at', 'recorded_at')} as times
   from points.transactions where transaction_id = any($1::uuid[])`;
 
+export const DRAWS = `
+  select revision || ' ' || lot_id || ' ' || transaction_id as id, account_id as account, amount
+  from points.lot_draws where account_id = any($1::uuid[])`;
+
 /** The claims behind movements, found by their natural key. */
 export const CLAIMS = `
-  select claim.source, claim.natural_id, claim.claim_id as id, claim.status, claim.account_id as account, claim.total::text as total, claim.content
-  from unnest($1::text[], $2::text[]) as wanted(source, natural_id)
-  join points.claims claim on claim.kind = 'purchase' and claim.source = wanted.source and claim.natural_id = wanted.natural_id`;
+  select claim.kind, claim.source, claim.natural_id, claim.claim_id as id, claim.status, claim.account_id as account
+  from unnest($1::text[], $2::text[], $3::text[]) as wanted(kind, source, natural_id)
+  join points.claims claim on claim.kind = wanted.kind and claim.source = wanted.source and claim.natural_id = wanted.natural_id`;
 
 /** Sums that must equal those of the fold, in the tables and in what analysts see. */
 export const TOTALS = `
   select (select count(*) from points.accounts)::text as accounts,
          (select count(*) from points.transactions)::text as movements,
          (select count(*) from points.lots)::text as lots,
+         (select count(*) from points.lot_draws)::text as draws,
          (select coalesce(sum(amount), 0) from points.transactions)::text as points,
          (select coalesce(sum(remaining), 0) from points.lots)::text as remaining,
          (select count(*) from points.claims claim join points.transactions movement on movement.transaction_id = claim.claim_id)::text as claimed,
@@ -88,4 +93,27 @@ export const FORGOTTEN = `
   select claim.source, claim.natural_id, claim.reference
   from points.claims claim join points.account_references known on known.reference = claim.reference
   where claim.status = 'waiting' and claim.kind <> 'return'
+  limit 1000`;
+
+/** Lines that gave back more than they cost, or more than there was of them. */
+export const OVERDRAWN = `
+  with bought as (
+    select claim.source, claim.natural_id as purchase_id, line->>'lineId' as line_id, (line->>'amount')::bigint as amount,
+      coalesce((line->>'quantity')::numeric, 1) as quantity
+    from (select distinct source, purchase_id from points.returned_lines) returned
+    join points.claims claim on claim.kind = 'purchase' and claim.source = returned.source and claim.natural_id = returned.purchase_id
+    cross join lateral jsonb_array_elements(claim.content::jsonb->'lines') line),
+  back as (
+    select source, purchase_id, line_id, sum(amount) as amount, sum(quantity) as quantity
+    from points.returned_lines group by 1, 2, 3)
+  select back.source, back.purchase_id, back.line_id, bought.amount as cost, back.amount as returned
+  from back left join bought using (source, purchase_id, line_id)
+  where bought.amount is null or back.quantity > bought.quantity or back.amount not between least(0, bought.amount) and greatest(0, bought.amount)
+  limit 1000`;
+
+/** Lines that are reserved for a return that is not taken, or for none. */
+export const RESERVED = `
+  select line.return_claim as id, claim.status
+  from (select distinct return_claim from points.returned_lines) line left join points.claims claim on claim.claim_id = line.return_claim
+  where claim.status is null or claim.kind <> 'return' or claim.status not in ('taken', 'taking', 'anonymous')
   limit 1000`;
