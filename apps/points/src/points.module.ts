@@ -14,6 +14,7 @@ import { LatestPurchases } from './application/latest-purchases.js';
 import { Outcomes } from './application/outcomes.js';
 import { Periods } from './application/periods.js';
 import { PurchaseClaims } from './application/purchase-claims.js';
+import { Statements } from './application/statements.js';
 import { References } from './application/references.js';
 import { Register } from './application/register.js';
 import { ReturnSettling, type SettlingParts } from './application/return-settling.js';
@@ -30,6 +31,7 @@ import { InboxController } from './http/inbox.controller.js';
 import { PointsController } from './http/points.controller.js';
 import { PeriodsController } from './http/periods.controller.js';
 import { PurchaseClaimsController } from './http/purchase-claims.controller.js';
+import { StatementController } from './http/statement.controller.js';
 import { PurchasesController } from './http/purchases.controller.js';
 import { ReadModelsController } from './http/read-models.controller.js';
 import { ReturnsController } from './http/returns.controller.js';
@@ -69,6 +71,7 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
   });
   const programme = FIRST_PROGRAMME;
   const closings = new Closings(database);
+  const history = new LedgerHistory(database);
   const calendar = { zone: config.zone, calendar: config.calendar };
   const awards = new Awards({ claiming, claims, accounts, states, programme });
   const returns = returnIntake(context, { claiming, claims, references, awards, accounts, outcomes });
@@ -81,6 +84,7 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
       ReadModelsController,
       PointsController,
       PeriodsController,
+      StatementController,
       PurchasesController,
       ReturnsController,
       ActivitiesController,
@@ -107,7 +111,8 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
         useValue: new Periods({ store: eventStore, database, closings, calendar, clock, audit: context.audit }),
       },
       { provide: PROGRAMME_CALENDAR, useValue: calendar },
-      { provide: LedgerHistory, useValue: new LedgerHistory(database) },
+      { provide: LedgerHistory, useValue: history },
+      { provide: Statements, useValue: new Statements(history, closings, eventStore, calendar) },
       { provide: LedgerWorker, useValue: worker },
       { provide: DeadLetterDesk, useValue: new DeadLetterDesk(deadLetters, audit) },
       { provide: CLOCK, useValue: clock },

@@ -35,9 +35,14 @@ export const runPoints = async (now: string, env: Environment = {}) => {
     points.call<Body>('GET', `/v1/members/${memberId}/points${path}`, { headers });
 
   /** A purchase that earns so many points, visible by the time this answers; then when it was recorded. */
-  const buy = async (memberId: string, amount: number, occurredAt: string): Promise<{ id: string; known: string }> => {
+  const buy = async (
+    memberId: string,
+    amount: number,
+    occurredAt: string,
+    { purchaseId = uuidv7() }: { purchaseId?: string } = {},
+  ): Promise<{ id: string; known: string }> => {
     const data = {
-      purchaseId: uuidv7(),
+      purchaseId,
       member: `member:${memberId}`,
       occurredAt,
       currency: 'EUR',

@@ -24,16 +24,14 @@ import {
 } from '../read-models/queries.js';
 import { LedgerHistory, type PastState } from '../read-models/history.js';
 import { CLOCK } from '../points.tokens.js';
+import { pathMember, REF } from './path-member.js';
 import { pageSize, text } from './parameters.js';
-import { pathMember } from './path-member.js';
 import { POINTS_PROBLEMS } from './problems.js';
 import { sentencesOfMovement } from './sentences.js';
 import { BALANCE, LOTS, MOVEMENT_EXPLANATION, MOVEMENTS } from './schemas.js';
 import { AS_OF, askedTimes, KNOWN_AT, type Asked, type Times } from './times.js';
 
 type Page<Item> = Times & { readonly items: readonly Item[]; readonly next: string | null };
-
-const REF = { name: 'ref', description: 'The id of a member, `card:<number>` or `external:<id>`.' };
 
 /** What the ledger holds of a member. */
 @ApiTags('points')

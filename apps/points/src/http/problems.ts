@@ -54,6 +54,14 @@ export const POINTS_PROBLEMS = defineProblems({
       ar: 'تجاوز عدد المشتريات المطالَب بها في اليوم الحد',
     },
   },
+  'statement-too-long': {
+    status: 422,
+    title: {
+      en: 'The statement would be too long',
+      fa: 'صورت‌حساب بیش از اندازه بلند می‌شود',
+      ar: 'سيكون كشف الحساب أطول من اللازم',
+    },
+  },
   'unknown-contact': {
     status: 404,
     title: {

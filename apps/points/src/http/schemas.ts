@@ -368,3 +368,67 @@ export const INBOX_VIEW = withIds(
     settlement: { oneOf: [SETTLEMENT, { type: 'null' }] },
   }),
 );
+
+const DAY = object('Day', 'A day as two calendars count it.', {
+  date: { type: 'string', description: 'In the calendar of the programme.' },
+  gregorian: { type: 'string', format: 'date' },
+});
+
+const STATEMENT_MOVEMENT = object('StatementMovement', 'A movement in a statement.', {
+  ...(MOVEMENT['properties'] as Record<string, Schema>),
+  day: DAY,
+  balance: points('The balance after it.'),
+  correctionOf: textOrNull('The closed period that it came too late for, null where it was in time.'),
+  corrects: list('The transactions that it takes back.', { type: 'string' }),
+  sentences: list('Why, in the language asked for.', { type: 'string' }),
+});
+
+export const STATEMENT = object('Statement', 'The points of a member over a range of days.', {
+  memberId: { type: 'string' },
+  period: textOrNull('The period, null where the range is none.'),
+  from: DAY,
+  to: DAY,
+  start: instant('Where it begins.'),
+  end: instant('Where it ends; no longer part of it.'),
+  zone: { type: 'string', description: 'The IANA zone that days begin in.' },
+  calendar: { type: 'string', enum: CALENDARS, description: 'The calendar of the programme.' },
+  closed: { type: 'boolean', description: 'Whether its figures never change any more.' },
+  opening: points('The balance before it: opening + earned + reversed = closing.'),
+  earned: object('StatementEarned', 'What was earned.', {
+    points: points('All of it.'),
+    byRule: list(
+      'By the rule that gave it.',
+      object('StatementRule', 'A rule.', { rule: { type: 'string' }, points: points('What it gave.') }),
+    ),
+  }),
+  reversed: points('Taken back for returns: never above zero.'),
+  writtenOff: points('What returns should have taken and could not; the shop bears it, and no balance moves.'),
+  debtsPaid: points('Of what was earned, what went to the debt at once.'),
+  closing: points('The balance at its end.'),
+  atEnd: object('StatementEnd', 'What there was at its end, or now where the end is yet to come.', {
+    balance: points('Available and held, less debt.'),
+    available: points('Could be spent.'),
+    pending: points('Earned, but not to be spent yet.'),
+    held: points('Set aside for a redemption under way.'),
+    debt: points('Owed after a return.'),
+    expiring: list(
+      'What lapses within so many days.',
+      object('StatementExpiring', 'Points that lapse.', { days: { type: 'integer' }, amount: points('How many.') }),
+    ),
+  }),
+  movements: list("In the account's order.", STATEMENT_MOVEMENT),
+  receipt: {
+    oneOf: [
+      object('StatementReceipt', 'The last event that is in it.', {
+        transactionId: { type: 'string' },
+        revision: { type: 'integer', description: 'Its place in the account.' },
+        sha256: {
+          type: 'string',
+          description: 'Over id, type, data and metadata as they are stored, each with a line feed behind, in UTF-8.',
+        },
+      }),
+      { type: 'null' },
+    ],
+  },
+  ...TIMES,
+});

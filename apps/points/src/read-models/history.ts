@@ -1,6 +1,11 @@
 import type { Revision } from '@vafa/event-sourcing';
 import type { Database } from '@vafa/persistence';
+import type { MovementExplanation } from './movements.js';
 import {
+  MOVEMENT_COLUMNS,
+  movementOf,
+  type MovementColumns,
+  type MovementRow,
   lotOf,
   type LotColumns,
   EXPIRING_MAX,
@@ -19,6 +24,9 @@ export type Moment = { readonly asOf: string; readonly knownAt: string };
  * Neither of an account's two times ever goes back along its log, so that what counted at a moment is always a beginning of it.
  */
 export type PastState = { readonly accountId: string; readonly revision: Revision; readonly at: string };
+
+/** A movement, its place in the account, and why it has its points. */
+export type ExplainedMovement = MovementRow & { readonly explanation: MovementExplanation };
 
 /** The ledger as it was, each a fold of a beginning of the account's log. What it answers does not change. */
 export class LedgerHistory {
@@ -68,6 +76,47 @@ export class LedgerHistory {
       [accountId, revision, at, after?.lotId ?? null, after?.expiresAt ?? null, after?.availableAt ?? null, limit],
     );
     return rows.map(lotOf);
+  }
+
+  /** The account right before an instant of effective time, by what was recorded until `knownAt`, inclusive. */
+  async stateBefore(accountId: string, instant: string, knownAt: string): Promise<PastState> {
+    const revision = await this.lastRevision(accountId, 'effective_at < $2 and recorded_at <= $3', [instant, knownAt]);
+    return { accountId, revision, at: instant };
+  }
+
+  /** The movements that lead from one state to a later one, in the account's order, `limit` at most. */
+  async between(from: PastState, to: PastState, limit: number): Promise<ExplainedMovement[]> {
+    const rows = await this.database.query<MovementColumns & { explanation: string }>(
+      `select ${MOVEMENT_COLUMNS}, explanation from points.transactions
+       where account_id = $1 and revision > $2 and revision <= $3 order by revision limit $4`,
+      [to.accountId, from.revision, to.revision, limit],
+    );
+    return rows.map((row) => ({
+      ...movementOf(row),
+      explanation: JSON.parse(row.explanation) as MovementExplanation,
+    }));
+  }
+
+  /** What of the points earned between two states paid debts at once. */
+  async debtsPaid(from: PastState, to: PastState): Promise<number> {
+    const [row] = await this.database.query<{ paid: string }>(
+      `select coalesce(sum(draw.amount), 0) as paid
+       from points.transactions movement join points.lot_draws draw using (transaction_id)
+       where movement.account_id = $1 and movement.revision > $2 and movement.revision <= $3 and movement.kind = 'earned'`,
+      [to.accountId, from.revision, to.revision],
+    );
+    return Number(row?.paid ?? 0);
+  }
+
+  /** Points that lapse up to each of these instants, all counted from the state's own time. */
+  async lapsingUntil({ accountId, revision, at }: PastState, instants: readonly string[]): Promise<number[]> {
+    const rows = await this.database.query<{ amount: string }>(
+      `with ${LOTS_THEN}
+       select (select coalesce(sum(remaining), 0) from lots_then where expires_at <= wanted.instant) as amount
+       from unnest($4::timestamptz[]) with ordinality as wanted(instant, nr) order by nr`,
+      [accountId, revision, at, instants],
+    );
+    return rows.map(({ amount }) => Number(amount));
   }
 
   private async lastRevision(accountId: string, where: string, parameters: readonly unknown[]): Promise<Revision> {

@@ -3,14 +3,12 @@ import type { CopyCell } from '@vafa/persistence';
 import { accountOf } from '../domain/account.js';
 import type { Explanation } from '../domain/earning.js';
 import type { ReversalExplanation, WriteOffExplanation } from '../domain/explain-reversal.js';
+import type { MovementKind } from '../domain/movement-kind.js';
 import { sumOfDraws, type LotDraw } from '../domain/lots.js';
 import { pointsOfReversal } from '../domain/reversing.js';
 import type { PointsEvent, PointsReversed } from '../events/points-event.js';
 
 type Ledger = DecodedEvent<PointsEvent>;
-
-/** What moved points, or recorded that they did not move. */
-export type MovementKind = 'earned' | 'reversed' | 'written-off';
 
 /** Why a movement has the points it has; which of them, its kind says. */
 export type MovementExplanation = Explanation | ReversalExplanation | WriteOffExplanation;

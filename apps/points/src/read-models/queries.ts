@@ -1,6 +1,7 @@
 import type { Database } from '@vafa/persistence';
 import { canonical, utc } from './instants.js';
-import type { MovementExplanation, MovementKind } from './movements.js';
+import type { MovementKind } from '../domain/movement-kind.js';
+import type { MovementExplanation } from './movements.js';
 
 export const PAGE_SIZE_MAX = 500;
 export const PAGE_SIZE_DEFAULT = 50;
@@ -115,7 +116,7 @@ export class LedgerQueries {
 
 const REVISION_MAX = 2_147_483_647;
 
-type MovementColumns = {
+export type MovementColumns = {
   transaction_id: string;
   kind: MovementKind;
   amount: string;
@@ -151,10 +152,11 @@ export const lotOf = (row: LotColumns): LotRow => ({
   expiresAt: row.expires_at === null ? null : canonical(row.expires_at),
 });
 
-const MOVEMENT_COLUMNS = `transaction_id, kind, amount, written_off, ${utc('occurred_at')}, ${utc('effective_at')}, ${utc('recorded_at')},
+/** The columns of a movement, as `movementOf` reads them. */
+export const MOVEMENT_COLUMNS = `transaction_id, kind, amount, written_off, ${utc('occurred_at')}, ${utc('effective_at')}, ${utc('recorded_at')},
   rule_version, source, purchase_id, return_id, revision`;
 
-const movementOf = (row: MovementColumns): MovementRow => ({
+export const movementOf = (row: MovementColumns): MovementRow => ({
   transactionId: row.transaction_id,
   kind: row.kind,
   amount: Number(row.amount),
