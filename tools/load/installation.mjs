@@ -156,10 +156,10 @@ export class Installation {
   }
 
   /** A bearer token, good for all starts of this installation. */
-  async token(role) {
+  async token(role, memberId) {
     const { EmbeddedIssuer } = await import('../../libs/service/dist/index.js');
     const issuer = await EmbeddedIssuer.open({ folder: join(this.data, 'keys'), production: false });
-    return issuer.mint({ role, clientId: 'harness' });
+    return issuer.mint({ role, clientId: 'harness', ...(memberId !== undefined && { memberId }) });
   }
 
   /** Ends what still runs and removes the folder. */

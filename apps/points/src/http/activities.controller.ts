@@ -1,5 +1,14 @@
 import { Body, Controller, Get, HttpCode, Inject, Post, Query, Req, Res } from '@nestjs/common';
-import { ApiBody, ApiHeader, ApiOkResponse, ApiOperation, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
+import {
+  ApiBody,
+  ApiHeader,
+  ApiNotFoundResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiQuery,
+  ApiResponse,
+  ApiTags,
+} from '@nestjs/swagger';
 import { BATCH_EVENTS_MAX } from '@vafa/contracts';
 import {
   Accepts,
@@ -87,6 +96,7 @@ export class ActivitiesController {
   @ApiQuery({ name: 'source', required: true, description: 'Who sent it.' })
   @ApiQuery({ name: 'activityId', required: true, description: 'Its id within the source.' })
   @ApiOkResponse({ schema: ACTIVITY_OUTCOME })
+  @ApiNotFoundResponse({ description: 'Nothing came in under this source and id.' })
   findActivity(
     @Query('source') source: unknown,
     @Query('activityId') activityId: unknown,

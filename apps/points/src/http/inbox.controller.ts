@@ -78,10 +78,11 @@ class AttachBody extends ReasonBody {
   })
   @ApiPropertyOptional({
     type: String,
+    nullable: true,
     description: 'Whom a purchase or an activity is given to.',
     example: 'external:07592',
   })
-  member?: string;
+  member?: string | null;
 }
 
 const ID = { name: 'id', description: 'The item, as the list names it.' };
@@ -178,7 +179,8 @@ export class InboxController {
   }
 
   private async settle(id: string, action: InboxAction, body: AttachBody, actor: Actor): Promise<PublicView> {
-    const member = body.member === undefined ? null : (canonicalReference(body.member) ?? body.member);
+    const given = body.member ?? null;
+    const member = given === null ? null : (canonicalReference(given) ?? given);
     const outcome = await this.inbox.settle(checkedId(id), { action, reason: body.reason, actor, member });
     if (!outcome.accepted) throw problemOf(outcome.rejection);
     return publicView(await this.view(id));

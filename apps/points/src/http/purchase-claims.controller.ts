@@ -65,11 +65,11 @@ class PurchaseClaimBody {
   @ValidateNested()
   @Type(() => ReceiptBody)
   @ApiPropertyOptional({ type: ReceiptBody, description: 'What stands on the receipt. A member has to give it.' })
-  receipt?: ReceiptBody;
+  receipt?: ReceiptBody | null;
 
   @IsOptional()
   @IsReason()
-  reason?: string;
+  reason?: string | null;
 }
 
 const FIELDS = new FieldsPipe();
@@ -107,7 +107,8 @@ export class PurchaseClaimsController {
     const { source, purchaseId, receipt = null } = body;
     if (receipt !== null && !isDate(receipt.date)) throw missing('/receipt/date', 'must be a date of the calendar');
     if (needsReceipt(actor) && receipt === null) throw missing('/receipt', 'is needed: what stands on the receipt');
-    if (!needsReceipt(actor) && body.reason === undefined) throw missing('/reason', 'is needed: why it is theirs');
+    if (!needsReceipt(actor) && typeof body.reason !== 'string')
+      throw missing('/reason', 'is needed: why it is theirs');
     const reason = body.reason ?? 'claimed with the receipt';
     const rejection = await this.claims.claim({ memberId, source, purchaseId, receipt, actor, reason });
     if (rejection !== null) throw problemOf(rejection);

@@ -1,5 +1,14 @@
 import { Body, Controller, Get, HttpCode, Inject, Post, Query, Req, Res } from '@nestjs/common';
-import { ApiBody, ApiHeader, ApiOkResponse, ApiOperation, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
+import {
+  ApiBody,
+  ApiHeader,
+  ApiNotFoundResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiQuery,
+  ApiResponse,
+  ApiTags,
+} from '@nestjs/swagger';
 import { BATCH_EVENTS_MAX } from '@vafa/contracts';
 import {
   Accepts,
@@ -120,6 +129,7 @@ export class PurchasesController {
   @ApiQuery({ name: 'source', required: true, description: 'Who sent it.' })
   @ApiQuery({ name: 'purchaseId', required: true, description: 'Its id within the source.' })
   @ApiOkResponse({ schema: OUTCOME })
+  @ApiNotFoundResponse({ description: 'Nothing came in under this source and id.' })
   async find(
     @Query('source') source: unknown,
     @Query('purchaseId') purchaseId: unknown,

@@ -115,24 +115,36 @@ const withProblems = (document: OpenAPIObject): OpenAPIObject => {
   const named = (description: string): Json => ({ description, ...answer });
   const components = (document.components ??= {});
   components.schemas = { ...components.schemas, Problem: PROBLEM_SCHEMA };
-  for (const { operation } of operations(document)) {
+  for (const { operation, path, method } of operations(document)) {
     const isPublic = Array.isArray(operation['security']) && operation['security'].length === 0;
-    operation.responses = {
-      ...operation.responses,
-      '400': operation.responses['400'] ?? named('The request cannot be read, or a parameter is not valid'),
+    const writes = method !== 'get';
+    const usual = {
+      '400': named('The request cannot be read, or a parameter is not valid'),
       ...(!isPublic && { '401': named('No token, or one that is not valid') }),
       ...(!isPublic && { '403': named('The role has not the permission, or the member is another') }),
-      ...(!isPublic && { '429': named('Too many requests; see Retry-After') }),
+      ...((writes || path.includes('{')) && { '404': named('What the path or the body names is not there') }),
+      ...(writes && { '409': named('It conflicts with what is there') }),
       ...('requestBody' in operation && {
         '413': named('The body is too large'),
         '415': named('The content type is not accepted'),
-        '422': operation.responses['422'] ?? named('Some fields are not valid; `errors` names each'),
+        '422': named('Some fields are not valid; `errors` names each'),
       }),
+      ...(!isPublic && { '429': named('Too many requests; see Retry-After') }),
       '503': named('Not available at the moment; see Retry-After'),
     };
+    operation.responses = { ...usual, ...withContent(operation.responses, answer) };
   }
   return document;
 };
+
+/** What a route says of its own problems, which have the form of all. */
+const withContent = (responses: Json, answer: Json): Json =>
+  Object.fromEntries(
+    Object.entries(responses).map(([status, response]) => [
+      status,
+      Number(status) >= 400 ? { ...answer, ...(response as Json) } : response,
+    ]),
+  );
 
 const checkReferences = (document: OpenAPIObject): void => {
   const schemas = document.components?.schemas ?? {};
