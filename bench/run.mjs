@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Runs the benchmarks on real processes and a real disk, proves that what they did is right, and writes bench/RESULTS.md.
 //
-//   npm run bench -- [--quick] [--only pipeline,floor,append,bus,http,start,import] [--runs 3] [--import-rows 1000000] [--profile DIR] [--dir FOLDER]
+//   npm run bench -- [--quick] [--only pipeline,rebuild,floor,append,bus,http,start,import] [--runs 3] [--import-rows 1000000] [--profile DIR] [--dir FOLDER]
 //
 // --quick: one small run of each, to see that everything works; writes no results. --profile: CPU profiles of the standalone go there.
 import { execFileSync, spawn } from 'node:child_process';
@@ -18,10 +18,11 @@ import { runFloor } from './floor.mjs';
 import { runHttp } from './http.mjs';
 import { runImporter } from './importer.mjs';
 import { enrol, prove, runPipeline } from './pipeline.mjs';
+import { runRebuild } from './rebuild.mjs';
 import { describeMachine, print, spread, writeResults } from './results.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const PARTS = ['pipeline', 'floor', 'append', 'bus', 'http', 'start', 'import'];
+const PARTS = ['pipeline', 'rebuild', 'floor', 'append', 'bus', 'http', 'start', 'import'];
 const WARM_UP = 5_000;
 const APPEND_GATES = { gate: '15,000', goal: '22,000' };
 
@@ -67,7 +68,7 @@ async function main() {
 
 /** The purchases to take: real ones where they are there, and always generated ones. */
 function sets() {
-  if (!parts.has('pipeline') && !parts.has('floor')) return [];
+  if (!['pipeline', 'rebuild', 'floor'].some((part) => parts.has(part))) return [];
   if (options.quick) return [uniform({ purchases: 5_000, members: 2_000 })];
   const real = cdnow();
   const made = uniform({ purchases: 200_000, members: 1_000_000 });
@@ -78,7 +79,7 @@ function sets() {
 }
 
 async function measureSet(set) {
-  const taken = parts.has('pipeline') ? await inInstallation((one) => takeSet(one, set)) : [];
+  const taken = parts.has('pipeline') || parts.has('rebuild') ? await inInstallation((one) => takeSet(one, set)) : [];
   const floors = [];
   for (let run = 0; parts.has('floor') && run < runs; run++) floors.push((await runFloor({ within, set })).perSecond);
   const measure = `bus → claim → ledger → read models and outgoing events, ${set.name}`;
@@ -106,7 +107,18 @@ async function takeSet(installation, set) {
   const rates = [];
   for (let run = 1; run <= runs; run++) rates.push((await runPipeline(installation, set, `/bench/${run}`)).perSecond);
   await prove(installation);
-  return rates;
+  if (parts.has('rebuild')) await measureRebuild(installation, set);
+  return parts.has('pipeline') ? rates : [];
+}
+
+/** Of everything that the runs before have left, and proved again. */
+async function measureRebuild(installation, set) {
+  const lines = [];
+  for (let run = 1; run <= runs; run++) lines.push(await runRebuild(installation));
+  await prove(installation);
+  const note = `${lines[0].events.toLocaleString('en')} events`;
+  const figures = spread(lines.map(({ perSecond }) => perSecond));
+  add(`rebuild of all read models, ${set.name}`, 'events/s', figures, { gate: '20,000', goal: '50,000', note });
 }
 
 /** Lends a fresh installation. */

@@ -94,6 +94,16 @@ describe("the analysts' page", () => {
 
   afterAll(() => analyst.end());
 
+  const asOwner = async <Row extends object>(sql: string): Promise<Row[]> => {
+    const owner = new pg.Client({ connectionString: database.url });
+    await owner.connect();
+    try {
+      return (await owner.query<Row>(sql)).rows;
+    } finally {
+      await owner.end();
+    }
+  };
+
   const answer = async (number: number): Promise<unknown[]> => {
     const { sql } = queries[number - 1] ?? { sql: '' };
     return (await analyst.query<Record<string, unknown>>(sql)).rows;
@@ -139,16 +149,70 @@ describe("the analysts' page", () => {
     expect(columns.filter(({ about, comment }) => !about || !comment)).toEqual([]);
   });
 
-  it.each(['points.claims', 'points.transactions', 'members.members', 'eventstore.events', 'messaging.log'])(
-    'cannot read %s as the role analyst',
-    async (table) => {
-      await expect(analyst.query(`select from ${table}`)).rejects.toMatchObject({ code: '42501' });
-    },
-  );
+  it('can read nothing but analytics as the role analyst: no other table, view or sequence there is', async () => {
+    const others = await asOwner<{ name: string }>(`
+      select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+      where c.relkind in ('r', 'v', 'm', 'p', 'f', 'S') and n.nspname <> 'analytics' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'`);
+    expect(others.map(({ name }) => name)).toEqual(
+      expect.arrayContaining([
+        'points.claims',
+        'members.members',
+        'eventstore.events',
+        'messaging.log',
+        'service.clock',
+      ]),
+    );
+    for (const { name } of others)
+      await expect(analyst.query(`select from ${name}`)).rejects.toMatchObject({ code: '42501' });
+  });
 
-  it('can write nothing as the role analyst', async () => {
+  it('can call none of our functions, whatever they are', async () => {
+    const functions = await asOwner<{ name: string; callable: boolean }>(`
+      select p.oid::regprocedure::text as name, has_schema_privilege('analyst', n.oid, 'usage') as callable
+      from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'public')`);
+    expect(functions.filter(({ callable }) => callable)).toEqual([]);
+  });
+
+  // A session may make itself writable: then the rights alone have to do.
+  it.each([
+    'create table analytics.mine (id int)',
+    'create table public.mine (id int)',
+    'create schema mine',
+    'create temporary table mine (id int)',
+    'insert into analytics.members (member_id) select gen_random_uuid()',
+    'delete from analytics.purchases',
+    'select lo_create(0)',
+    `select lo_from_bytea(0, 'x')`,
+    `select pg_read_file('postgresql.conf')`,
+    `select pg_ls_dir('.')`,
+    `select lo_import('/etc/hostname')`,
+    `copy analytics.members to '/tmp/vafa-stolen.csv'`,
+    `copy analytics.members to program 'cat'`,
+    `create function pg_temp.f() returns int language sql as 'select 1'`,
+    'set role vafa_points',
+    'alter role analyst superuser',
+    'create extension dblink',
+    'select pg_advisory_lock(1)',
+    `select pg_try_advisory_xact_lock(hashtextextended('reader points', 0))`,
+    'select rolpassword from pg_authid',
+    'select pg_reload_conf()',
+  ])('is refused as the role analyst: %s', async (sql) => {
+    await analyst.query('begin read write');
+    try {
+      await expect(analyst.query(sql)).rejects.toMatchObject({ code: expect.stringMatching(/^(42501|55000)$/) });
+    } finally {
+      await analyst.query('rollback');
+    }
+  });
+
+  it('reads only and not for ever, unless a session says otherwise', async () => {
     await expect(analyst.query('create table analytics.mine (id int)')).rejects.toMatchObject({
       code: expect.stringMatching(/^(25006|42501)$/),
     });
+    const { rows } = await analyst.query<Record<string, string>>(
+      `select current_setting('transaction_read_only') as read_only, current_setting('statement_timeout') as statement,
+         current_setting('idle_in_transaction_session_timeout') as idle`,
+    );
+    expect(rows).toEqual([{ read_only: 'on', statement: '15min', idle: '15min' }]);
   });
 });

@@ -29,6 +29,11 @@ export type MigrateOptions = {
 export const ANALYST_ROLE = 'analyst';
 export const ANALYTICS_SCHEMA = 'analytics';
 
+/** What an analyst may ask of the server that the club runs on. A session may lower the times for itself, or ask for more. */
+const ANALYST_CONNECTIONS_MAX = 20;
+const ANALYST_STATEMENT_MS_MAX = 15 * 60_000;
+const ANALYST_IDLE_MS_MAX = 15 * 60_000;
+
 const MIGRATIONS_TABLE = 'migrations';
 const LOCK = 'select pg_advisory_lock(hashtext($1), 1)';
 const LOCK_NAME = 'vafa.migrate';
@@ -58,6 +63,7 @@ export const migrate = async (
       if (pending.length > 0) await runMigrations(url, set, log);
       await ensureRights(client, set);
     }
+    await withRoleRetry(() => confineAnalyst(client));
   } finally {
     await client.end();
   }
@@ -81,8 +87,38 @@ const ensureAnalytics = async (client: pg.Client, password: string | undefined):
     alter default privileges in schema ${ANALYTICS_SCHEMA} grant select on tables to ${ANALYST_ROLE};`);
   if (password === undefined) return;
   await client.query(`alter role ${ANALYST_ROLE} login password ${pg.escapeLiteral(scramVerifier(password))};
+    alter role ${ANALYST_ROLE} connection limit ${ANALYST_CONNECTIONS_MAX};
     alter role ${ANALYST_ROLE} set default_transaction_read_only = on;
+    alter role ${ANALYST_ROLE} set statement_timeout = '${ANALYST_STATEMENT_MS_MAX}ms';
+    alter role ${ANALYST_ROLE} set idle_in_transaction_session_timeout = '${ANALYST_IDLE_MS_MAX}ms';
     alter role ${ANALYST_ROLE} set search_path = ${ANALYTICS_SCHEMA};`);
+};
+
+/**
+ * Takes from everybody what PostgreSQL gives to everybody and an analyst could get in the way with: temporary tables, large objects, and advisory
+ * locks, by which readers and consumers know who leads. The roles of the services keep the locks. A login that is no superuser cannot
+ * do so on a server of somebody else's; nothing is lost then but this.
+ */
+const confineAnalyst = async (client: pg.Client): Promise<void> => {
+  await client.query(`
+    do $$ declare target record; services text; begin
+      execute format('revoke temporary on database %I from public', current_database());
+      select string_agg(distinct acl.grantee::regrole::text, ', ') into services
+        from pg_namespace n, aclexplode(n.nspacl) acl
+        where acl.grantee <> 0 and acl.grantee <> n.nspowner and acl.grantee <> '${ANALYST_ROLE}'::regrole and n.nspname !~ '^pg_|^public$';
+      for target in
+        select p.oid::regprocedure::text as name, p.proname ~ 'advisory' as is_lock, acl.grantee = 0 or p.proacl is null as is_public
+        from pg_proc p left join aclexplode(p.proacl) acl on acl.grantee = 0
+        where p.pronamespace = 'pg_catalog'::regnamespace
+          and (p.proname ~ '^pg_(try_)?advisory_' or p.proname ~ '^lo_' or p.proname in ('loread', 'lowrite'))
+      loop
+        if target.is_lock and services is not null then
+          execute format('grant execute on function %s to %s', target.name, services);
+        end if;
+        if target.is_public then execute format('revoke execute on function %s from public', target.name); end if;
+      end loop;
+    exception when insufficient_privilege then null;
+    end $$`);
 };
 
 const ensureSchema = async (client: pg.Client, set: MigrationSet): Promise<void> => {

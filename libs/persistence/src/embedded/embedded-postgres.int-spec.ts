@@ -89,6 +89,16 @@ describe('the embedded PostgreSQL', () => {
     expect(await sql(second, 'show listen_addresses')).toEqual([{ listen_addresses: '127.0.0.1' }]);
   });
 
+  it("lets nobody but the owner into the server's own databases", async () => {
+    const server = await start();
+    await sql(server, `create role guest login password 'guest'`);
+    for (const database of ['postgres', 'template1']) {
+      const url = new URL(server.url);
+      [url.username, url.password, url.pathname] = ['guest', 'guest', `/${database}`];
+      await expect(sql({ url: url.href }, 'select 1')).rejects.toMatchObject({ code: '42501' });
+    }
+  });
+
   it('takes the next port when the wanted one is taken', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');

@@ -192,15 +192,21 @@ function running(child: ChildProcess, port: number, ended: Promise<void>): Serve
 
 /** Makes the database on the first start. A database is made by connecting to another one. */
 async function ensureDatabase(url: string, passwordFile: string): Promise<void> {
+  // Nobody but the owner has anything to look for in the server's own databases.
+  const confine = (client: pg.Client): Promise<unknown> =>
+    client.query('revoke connect on database postgres, template1 from public');
   try {
-    await withClient(url, async () => undefined);
+    await withClient(url, confine);
   } catch (error) {
     if (errorCode(error) === '28P01')
       throw new StartupError(
         `The database refuses the password in ${passwordFile}: put the right file back from your copy.`,
       );
     if (errorCode(error) !== '3D000') throw error;
-    await withClient(url.replace(/\/[^/]*$/, '/postgres'), (client) => client.query(`create database "${DATABASE}"`));
+    await withClient(url.replace(/\/[^/]*$/, '/postgres'), async (client) => {
+      await client.query(`create database "${DATABASE}"`);
+      await confine(client);
+    });
   }
 }
 
