@@ -42,8 +42,6 @@ const ACTS: Readonly<Record<string, string>> = {
   'POST /v1/inbox/:id/discard': 'inbox.settled',
   'POST /v1/returns': 'inputs.submitted',
   'POST /v1/returns/batch': 'inputs.submitted',
-  'POST /v1/returns': 'inputs.submitted',
-  'POST /v1/returns/batch': 'inputs.submitted',
   'POST /v1/activities': 'inputs.submitted',
   'POST /v1/activities/batch': 'inputs.submitted',
   'POST /v1/read-models/points/rebuild': 'read-models.rebuilt',
