@@ -1,6 +1,16 @@
 import type { Infer, JsonSchema } from './json-schema.js';
-import { EXTERNAL_ID_LENGTH_MAX, NATURAL_ID_LENGTH_MAX, SOURCE_LENGTH_MAX } from './limits.js';
-import { CARD_PATTERN, instant, naturalId, SAFE_INTEGER_MAX, text, uuid, uuidOrNull } from './schema-parts.js';
+import { NATURAL_ID_LENGTH_MAX, SOURCE_LENGTH_MAX } from './limits.js';
+import { EXTERNAL_ID_PATTERN } from './references.js';
+import {
+  CARD_PATTERN,
+  instant,
+  naturalId,
+  SAFE_INTEGER_MAX,
+  text,
+  TEXT_PATTERN,
+  uuid,
+  uuidOrNull,
+} from './schema-parts.js';
 
 // Public events grow by additive change: these schemas admit members that they do not name, and so must every consumer.
 
@@ -14,7 +24,7 @@ export const memberEnrolledData = {
     memberId: uuid('The member.'),
     externalId: {
       type: ['string', 'null'],
-      maxLength: EXTERNAL_ID_LENGTH_MAX,
+      pattern: EXTERNAL_ID_PATTERN,
       description: "The shop's own id of the member, opaque, as in `external:<id>`.",
     },
     card: {
@@ -23,7 +33,12 @@ export const memberEnrolledData = {
       description: 'The number of the card that this club issued, as in `card:<number>`.',
     },
     enrolledAt: instant('When the member joined.'),
-    source: { type: ['string', 'null'], maxLength: SOURCE_LENGTH_MAX, description: 'Where the member was enrolled.' },
+    source: {
+      type: ['string', 'null'],
+      maxLength: SOURCE_LENGTH_MAX,
+      pattern: TEXT_PATTERN,
+      description: 'Where the member was enrolled.',
+    },
   },
 } as const satisfies JsonSchema;
 

@@ -7,13 +7,13 @@ import {
   SOURCE_LENGTH_MAX,
 } from './limits.js';
 import type { Infer, JsonSchema } from './json-schema.js';
-import { HTTP_MEMBER_REFERENCE_PATTERN, MEMBER_REFERENCE_PATTERN } from './references.js';
+import { EXTERNAL_ID_PATTERN, HTTP_MEMBER_REFERENCE_PATTERN, MEMBER_REFERENCE_PATTERN } from './references.js';
 
 export const SAFE_INTEGER_MAX = Number.MAX_SAFE_INTEGER;
 
 // Control characters and lone surrogates cannot be stored by PostgreSQL, or not be shown by anything; letters of every script can,
 // and so can the joiners that Persian is written with.
-const TEXT_PATTERN = '^[^\\p{Cc}\\p{Cs}]*$';
+export const TEXT_PATTERN = '^[^\\p{Cc}\\p{Cs}]*$';
 const IDENTIFIER_PATTERN = '^[^\\p{Cc}\\p{Cs}\\p{Z}](?:[^\\p{Cc}\\p{Cs}]*[^\\p{Cc}\\p{Cs}\\p{Z}])?$';
 const DECIMAL_PATTERN = '^(?:0|[1-9][0-9]{0,14})(?:\\.[0-9]{1,6})?$';
 const SOURCE_PATTERN = '^[!-~]+$';
@@ -36,6 +36,10 @@ export const PATTERNS_IN_WORDS: ReadonlyMap<string, string> = new Map([
   [CARD_PATTERN, 'a card number of 8 to 19 digits'],
   [DATA_CONTENT_TYPE_PATTERN, 'application/json'],
   [EXTENSION_NAME_PATTERN, 'a name of a CloudEvents attribute: lower-case letters and digits'],
+  [
+    EXTERNAL_ID_PATTERN,
+    `a text of 1 to ${EXTERNAL_ID_LENGTH_MAX} characters, without control characters and without blanks at its ends`,
+  ],
   [MEMBER_REFERENCE_PATTERN, 'member:<id>, card:<number> or external:<id>'],
   [HTTP_MEMBER_REFERENCE_PATTERN, 'member:<id>, card:<number>, external:<id>, phone:<E.164> or email:<address>'],
 ]);
