@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { runsOf, type Item } from './sorting.js';
+import { runsOf, sortPage, type Item } from './sorting.js';
 
 type Drawn = { readonly key: string | null; readonly type: string };
 
@@ -43,5 +43,28 @@ describe('the runs of a page', () => {
     expect(runsOf(items(mixed), unitOf)).toHaveLength(2);
     const alternating = Array.from({ length: 4 }, (_, i) => ({ key: 'k', type: i % 2 === 0 ? 'x' : 'y' }));
     expect(runsOf(items(alternating), unitOf)).toHaveLength(4);
+  });
+});
+
+describe('a page that is sorted', () => {
+  it('sets messages aside whose key no bus of ours would take, before anybody reads them', () => {
+    const keys = ['a\0', 'k'.repeat(513), 'é'.repeat(257), 'k'.repeat(512), 'é'.repeat(256), null];
+    const messages = items(keys.map((key) => ({ key, type: 'x' }))).map(({ message }) => message);
+    const read: (string | null)[] = [];
+    const { items: sorted, letters } = sortPage(messages, {
+      group: 'g',
+      decode: (_value, { key }) => {
+        read.push(key);
+        return { ok: true, event: { id: '1', source: '/s', type: 'x' } };
+      },
+      replayOf: () => undefined,
+      isHandled: () => true,
+      isIgnored: () => false,
+    });
+    expect(letters.map(({ message, kind }) => [message.key, kind])).toEqual(
+      keys.slice(0, 3).map((key) => [key, 'invalid']),
+    );
+    expect(letters[0]?.reason).toMatch(/^invalid-key: /);
+    expect([sorted.map(({ message }) => message.key), read]).toEqual([keys.slice(3), keys.slice(3)]);
   });
 });
