@@ -9,6 +9,8 @@ import { discardLetters, listLetters, replayLetters, showLetter } from './dead-l
 import { exportTable } from './export.js';
 import { generatePurchases } from './generate-purchases.js';
 import { inboxCommands } from './inbox.js';
+import { closePeriods, listPeriods } from './periods.js';
+import { pointsStatement } from './points-statement.js';
 import { points } from './points.js';
 import { rebuild } from './rebuild.js';
 import { restore } from './restore.js';
@@ -27,6 +29,9 @@ export const commands: readonly Command[] = [
   importPurchases,
   generatePurchases,
   points,
+  pointsStatement,
+  listPeriods,
+  closePeriods,
   exportTable,
   ...inboxCommands,
   verify,

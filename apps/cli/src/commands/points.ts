@@ -1,20 +1,8 @@
-import {
-  flag,
-  line,
-  Refusal,
-  text,
-  UsageError,
-  wholeNumber,
-  type Command,
-  type CommandInput,
-  type ExitCode,
-} from '../command.js';
-import { Api, type ApiAnswer } from '../installation/api.js';
-import { credentials } from '../installation/credentials.js';
-import { apiAddress } from '../installation/run-file.js';
+import { flag, line, Refusal, text, wholeNumber, type Command, type CommandInput, type ExitCode } from '../command.js';
+import { problemErrors, type ApiAnswer } from '../installation/api.js';
+import { languageOf, MOMENT_OPTIONS, pointsApi } from './points-api.js';
 
 const TIMEOUT_MS = 10_000;
-const LANGUAGES = ['en', 'fa', 'ar'];
 
 type Balance = { balance: number; available: number; pending: number; held: number; debt: number };
 type Movement = {
@@ -28,29 +16,33 @@ type Movement = {
 type Page = { items: Movement[]; next: string | null };
 type Explained = { transaction: Movement; sentences: string[] };
 
-/** Asks for one resource of the member. @throws Refusal with the API's own words where it is not there. */
+/** Asks for one resource of the member at the times asked for. @throws Refusal with the API's own words where it is not there. */
 const asker = (input: CommandInput, reference: string) => {
-  const { surroundings, options } = input;
-  const language = text(options, 'language') ?? 'en';
-  if (!LANGUAGES.includes(language))
-    throw new UsageError(`--language takes ${LANGUAGES.join(', ')}, not "${language}".`);
-  const api = new Api({
-    address: () => apiAddress(surroundings),
-    credentials: credentials(surroundings, 'support'),
-    patienceMs: TIMEOUT_MS,
-    onTrouble: (message) => line(surroundings.stderr, message),
-    signal: surroundings.signal,
-  });
+  const language = languageOf(input);
+  const api = pointsApi(input);
+  const moment = Object.entries({ asOf: text(input.options, 'as-of'), knownAt: text(input.options, 'known-at') });
   const base = `/v1/members/${encodeURIComponent(reference)}/points`;
-  return async <Body>(path: string): Promise<Body> => {
+  return async <Body>(path: string, parameters: Readonly<Record<string, string>> = {}): Promise<Body> => {
+    const query = new URLSearchParams(parameters);
+    for (const [name, value] of moment) if (value !== undefined) query.set(name, value);
     const headers = { 'accept-language': language };
-    const answer = await api.request({ method: 'GET', path: `${base}${path}`, headers, timeoutMs: TIMEOUT_MS });
+    const answer = await api.request({
+      method: 'GET',
+      path: `${base}${path}?${query.toString()}`,
+      headers,
+      timeoutMs: TIMEOUT_MS,
+    });
     if (answer.status !== 200) throw new Refusal(refusalOf(answer, reference));
     return answer.body as Body;
   };
 };
 
+const OPTION_OF: Readonly<Record<string, string>> = { '/asOf': '--as-of', '/knownAt': '--known-at' };
+
 const refusalOf = ({ status, body }: ApiAnswer, reference: string): string => {
+  const [error] = problemErrors(body);
+  const option = error && OPTION_OF[error.pointer];
+  if (option !== undefined) return `${option} ${error?.detail}.`;
   const { title, detail } = (typeof body === 'object' && body !== null ? body : {}) as {
     title?: string;
     detail?: string;
@@ -93,7 +85,7 @@ const run = async (input: CommandInput): Promise<ExitCode> => {
     return 0;
   }
   const points = await ask<Balance>('');
-  const page = await ask<Page>(`/transactions?limit=${limit}`);
+  const page = await ask<Page>('/transactions', { limit: String(limit) });
   if (flag(options, 'json')) {
     line(surroundings.stdout, JSON.stringify({ ...points, transactions: page.items, next: page.next }));
     return 0;
@@ -110,6 +102,7 @@ export const points: Command = {
   summary: "Shows a member's points and latest transactions, or why one of them has the points it has.",
   usage: 'REF',
   options: {
+    ...MOMENT_OPTIONS,
     explain: { type: 'string', value: 'TRANSACTION', description: 'The explanation of one transaction, in words.' },
     limit: { type: 'string', value: 'N', description: 'Transactions shown, 10 unless told, 500 at most.' },
     language: { type: 'string', value: 'LANGUAGE', description: 'en, fa or ar, for the explanation.' },

@@ -1,5 +1,6 @@
-import { flag, text, type Command, type CommandInput, type ExitCode } from '../command.js';
+import { flag, line, text, type Command, type CommandInput, type ExitCode } from '../command.js';
 import type { Api } from '../installation/api.js';
+import { checkPeriod, closePeriod, closingText } from '../installation/periods.js';
 import { formatNumber } from '../io/progress.js';
 import type { Counts } from './counts.js';
 import { directPurchaseMap } from './direct-map.js';
@@ -73,7 +74,7 @@ const prepare = (
   return { prepared: prepareCsv(file, layout, used, chosen(used)), source: chosen(used) };
 };
 
-const run = (input: CommandInput): Promise<ExitCode> =>
+const importFile = (input: CommandInput): Promise<ExitCode> =>
   withFile(input, draftPurchaseMap, (file, map) => {
     const enrol = flag(input.options, 'enrol');
     const { prepared, source } = prepare(file, map, text(input.options, 'source') ?? null);
@@ -92,6 +93,17 @@ const run = (input: CommandInput): Promise<ExitCode> =>
     );
   });
 
+const run = async (input: CommandInput): Promise<ExitCode> => {
+  const { options, surroundings } = input;
+  const close = text(options, 'close');
+  // Looked at first: a slip of the pen should not come out when a long import is through.
+  if (close !== undefined) checkPeriod(close);
+  const code = await importFile(input);
+  if (close === undefined || flag(options, 'dry-run') || flag(options, 'init-map')) return code;
+  line(surroundings.stderr, closingText(close, await closePeriod(surroundings, close)));
+  return code;
+};
+
 export const importPurchases: Command = {
   name: 'import purchases',
   summary: 'Brings in a history of purchases, through the same door as every other purchase.',
@@ -101,6 +113,12 @@ export const importPurchases: Command = {
     enrol: {
       type: 'boolean',
       description: 'Enrols the members that the file names by external:… on the way, as of their first purchase in it.',
+    },
+    close: {
+      type: 'string',
+      value: 'PERIOD',
+      description:
+        'Closes this period (2026-10, say) and every one before it once the whole file is in: what comes later for them is a correction.',
     },
     source: {
       type: 'string',

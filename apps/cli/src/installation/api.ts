@@ -12,6 +12,8 @@ export type ApiRequest = {
   /** JSON text. */
   readonly body?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Whether the body of a 200 is wanted as it is, a Uint8Array, and not parsed. */
+  readonly bytes?: boolean;
   /** How long the whole answer may take, in milliseconds. */
   readonly timeoutMs: number;
 };
@@ -99,7 +101,8 @@ export class Api {
         // What is under way is finished also after Ctrl-C: half an answer would have to be asked for again.
         signal: AbortSignal.timeout(request.timeoutMs),
       });
-      const body = parsed(await response.text());
+      const isWhole = request.bytes === true && response.status === 200;
+      const body = isWhole ? new Uint8Array(await response.arrayBuffer()) : parsed(await response.text());
       if (!AGAIN.has(response.status)) return { answer: { status: response.status, body } };
       const after = Number(response.headers.get('retry-after'));
       const trouble = `HTTP ${response.status}`;
