@@ -87,6 +87,7 @@ class CrashRun {
     await withLimit(workers, DRAIN_TIMEOUT_MS, 'what was unanswered could not be repeated');
     const balances = await this.#comeToRest();
     await this.#oneMoreCrash(balances);
+    await this.#readAgain(balances);
     const result = await check({ url: installation.run.databaseOwner, inputs: this.#log.inputs });
     await this.#askBalances(result);
     await installation.stop();
@@ -174,6 +175,25 @@ class CrashRun {
     const after = await balancesOf(client);
     await client.end();
     if (JSON.stringify(after) !== JSON.stringify(before)) throw new Error('a crash at rest changed balances');
+  }
+
+  /** Every topic read from its beginning once more changes nothing. */
+  async #readAgain(before) {
+    this.#say('every topic from its beginning once more');
+    const client = await this.#installation.connect();
+    await client.query('delete from messaging.offsets');
+    await client.end();
+    await this.#installation.signal('SIGKILL');
+    await this.#startAgain();
+    const again = await this.#installation.connect();
+    await settled(again, SETTLE_TIMEOUT_MS);
+    const after = await balancesOf(again);
+    const { rows } = await again.query(
+      `select count(*)::int as failed from messaging.dead_letters where kind in ('failed', 'behind')`,
+    );
+    await again.end();
+    if (JSON.stringify(after) !== JSON.stringify(before)) throw new Error('topics read again changed balances');
+    if (rows[0].failed > 0) throw new Error(`topics read again parked ${rows[0].failed} messages`);
   }
 
   /** Asks every enrolled member's balance over HTTP and compares it with what the inputs are worth. */
