@@ -12,7 +12,7 @@ import { startEmbeddedPostgres } from '@vafa/persistence';
 import { loadServices, readStandaloneConfig, startStandalone } from '@vafa/standalone';
 import { format, resolveConfig } from 'prettier';
 import { DataSource } from 'typeorm';
-import { permissionTables } from './permission-tables.mjs';
+import { actTable, permissionTables } from './permission-tables.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const quiet = () => undefined;
@@ -25,19 +25,19 @@ async function generated() {
   await withServices(async ({ documents, url, services }) => {
     for (const [name, document] of documents)
       files.set(`apps/${name}/openapi.json`, `${JSON.stringify(document, null, 2)}\n`);
-    files.set('docs/security.md', await withPermissions('docs/security.md', documents));
+    files.set('docs/security.md', await withTables('docs/security.md', documents));
     for (const service of services) problems.push(...(await schemaDrift(url, service)));
   });
   return { files, problems };
 }
 
-/** A page with its tables of permissions as they are now. */
-async function withPermissions(path, documents) {
+/** A page with its tables of permissions and acts as they are now. */
+async function withTables(path, documents) {
   const page = await readFile(join(ROOT, path), 'utf8');
-  const tables = permissionTables(documents.map(([, document]) => document));
+  const parts = { permissions: permissionTables(documents.map(([, document]) => document)), acts: actTable() };
   const written = page.replace(
-    /(<!-- generated: permissions -->)[^]*(<!-- end -->)/,
-    (_all, begin, end) => `${begin}\n\n${tables}\n\n${end}`,
+    /(<!-- generated: (\w+) -->)[^]*?(<!-- end -->)/g,
+    (_all, begin, name, end) => `${begin}\n\n${parts[name]}\n\n${end}`,
   );
   return format(written, { ...(await resolveConfig(join(ROOT, path))), filepath: path });
 }

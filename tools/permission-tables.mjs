@@ -1,4 +1,4 @@
-import { PERMISSIONS, ROLES } from '@vafa/service';
+import { AUDIT_ACTIONS, PERMISSIONS, ROLES } from '@vafa/service';
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
 
@@ -31,6 +31,13 @@ export function permissionTables(documents) {
   );
   return `${roles}\n\n${needs}`;
 }
+
+/** What is recorded in the audit, as Markdown. */
+export const actTable = () =>
+  table(
+    ['action', 'what'],
+    Object.entries(AUDIT_ACTIONS).map(([action, what]) => [`\`${action}\``, what]),
+  );
 
 const table = (head, rows) =>
   [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
