@@ -47,6 +47,7 @@ import { CLOCK, PROGRAMME, PROGRAMME_CALENDAR } from './points.tokens.js';
 import { AccountSnapshots } from './read-models/accounts.js';
 import { Closings } from './read-models/closings.js';
 import { LedgerHistory } from './read-models/history.js';
+import { PurchaseReturns } from './read-models/purchase-returns.js';
 import { LedgerQueries } from './read-models/queries.js';
 
 @Module({})
@@ -104,6 +105,7 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
       { provide: Door, useValue: new Door({ database, audit, bus, references, outcomes }) },
       { provide: Register, useValue: register },
       { provide: References, useValue: references },
+      { provide: PurchaseReturns, useValue: new PurchaseReturns(database) },
       { provide: LedgerQueries, useValue: new LedgerQueries(database) },
       { provide: Closings, useValue: closings },
       {

@@ -289,6 +289,40 @@ describe('a crash between the reservation and the ledger', () => {
   });
 });
 
+describe('a process that dies between any two statements', () => {
+  it('leaves what the next one makes good: once, and of the right amount', async () => {
+    let survived = false;
+    for (let statements = 0; !survived; statements++) {
+      const { memberId, reference } = await enrolled(points);
+      const purchase = basket(reference);
+      const early = back(purchase, null, { lines: [{ lineId: '1', amount: 350 }] });
+      const late = back(purchase, reference, { lines: [{ lineId: '1', amount: 600 }] });
+      await points.returns.take([early]);
+      const dying = points.mortal(statements);
+      survived = await dying.intake
+        .take([purchase])
+        .then(() => dying.returns.take([late]))
+        .then(
+          () => true,
+          () => false,
+        );
+      // The bus brings again what was not done.
+      const next = points.restarted();
+      await next.intake.take([purchase]);
+      await next.returns.take([late]);
+      await next.returns.take([early, late]);
+      const seen = await events(memberId);
+      expect({ statements, types: seen.map(({ type }) => type) }).toEqual({
+        statements,
+        types: ['PointsEarned', 'PointsReversed', 'PointsReversed'],
+      });
+      const taken = seen.reduce((sum, event) => sum + (event.type === 'PointsReversed' ? event.data.amount : 0), 0);
+      expect(taken).toBe(9);
+      expect(statements).toBeLessThan(100);
+    }
+  });
+});
+
 describe('a return whose points are spent', () => {
   it('makes a debt, which the next purchase pays; beyond the limit it is written off', async () => {
     const tight = await startFixture({ debtMax: 6, otherLots: false });

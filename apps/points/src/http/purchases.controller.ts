@@ -30,6 +30,7 @@ import { evaluate, pointsOf, type Explanation } from '../domain/earning.js';
 import { sentencesOf } from '../domain/explain.js';
 import type { Programme } from '../domain/programme.js';
 import { PROGRAMME } from '../points.tokens.js';
+import { PurchaseReturns, type PurchaseReturn } from '../read-models/purchase-returns.js';
 import {
   checkedData,
   checkedEvent,
@@ -41,7 +42,7 @@ import {
   type PublicOutcome,
 } from './inputs.js';
 import { moneyIn } from './money.js';
-import { BATCH_RESULT, OUTCOME, PENDING, PREVIEW, PURCHASE_BODY, PURCHASE_EVENT } from './schemas.js';
+import { BATCH_RESULT, OUTCOME, PENDING, PREVIEW, PURCHASE_BODY, PURCHASE_EVENT, PURCHASE_FOUND } from './schemas.js';
 
 const TYPE = 'commerce.purchase.completed';
 
@@ -52,6 +53,7 @@ export class PurchasesController {
   constructor(
     @Inject(Door) private readonly door: Door,
     @Inject(Register) private readonly register: Register,
+    @Inject(PurchaseReturns) private readonly returns: PurchaseReturns,
     @Inject(PROGRAMME) private readonly programme: Programme,
   ) {}
 
@@ -125,16 +127,17 @@ export class PurchasesController {
 
   @Get()
   @Permission('purchases:read')
-  @ApiOperation({ summary: 'What became of a purchase' })
+  @ApiOperation({ summary: 'What became of a purchase, and of its returns' })
   @ApiQuery({ name: 'source', required: true, description: 'Who sent it.' })
   @ApiQuery({ name: 'purchaseId', required: true, description: 'Its id within the source.' })
-  @ApiOkResponse({ schema: OUTCOME })
+  @ApiOkResponse({ schema: PURCHASE_FOUND })
   @ApiNotFoundResponse({ description: 'Nothing came in under this source and id.' })
   async find(
     @Query('source') source: unknown,
     @Query('purchaseId') purchaseId: unknown,
     @CurrentPrincipal() principal: Principal,
-  ): Promise<PublicOutcome> {
-    return findOne(this.register, { kind: 'purchase', source, id: purchaseId }, principal);
+  ): Promise<PublicOutcome & { returned: number; returns: readonly PurchaseReturn[] }> {
+    const outcome = await findOne(this.register, { kind: 'purchase', source, id: purchaseId }, principal);
+    return { ...outcome, ...(await this.returns.of(String(source), String(purchaseId))) };
   }
 }

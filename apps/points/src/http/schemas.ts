@@ -1,3 +1,4 @@
+import { RETURNS_TOLD_MAX } from '../read-models/purchase-returns.js';
 import { dataSchema, eventSchema, INPUT_STATUSES, type InboundEventType } from '@vafa/contracts';
 import { CLAIM_KINDS } from '../application/claims.js';
 import { INBOX_ACTIONS, INBOX_STATUSES } from '../domain/inbox.js';
@@ -105,7 +106,7 @@ const WRITE_OFF_EXPLANATION = object('WriteOffExplanation', 'What a return shoul
   writtenOff: points('What the shop bears.'),
 });
 
-export const OUTCOME = object('Outcome', 'What became of a purchase.', {
+const PURCHASE_OUTCOME = {
   source: { type: 'string' },
   purchaseId: { type: 'string' },
   status: { type: 'string', enum: INPUT_STATUSES },
@@ -114,6 +115,25 @@ export const OUTCOME = object('Outcome', 'What became of a purchase.', {
   transactionId: textOrNull('Its movement in the ledger.'),
   reason: textOrNull('Why it was refused, as a code.'),
   explanation: { oneOf: [EXPLANATION, { type: 'null' }] },
+};
+
+export const OUTCOME = object('Outcome', 'What became of a purchase.', PURCHASE_OUTCOME);
+
+export const PURCHASE_FOUND = object('PurchaseFound', 'What became of a purchase, and of its returns.', {
+  ...PURCHASE_OUTCOME,
+  returned: { type: 'integer', description: 'What was given back of it, in minor units.' },
+  returns: list(
+    `Its returns in the order in which they came, also those that wait or were refused; the first ${RETURNS_TOLD_MAX}.`,
+    object('PurchaseReturn', 'A return as it is told with its purchase.', {
+      source: { type: 'string' },
+      returnId: { type: 'string' },
+      status: { type: 'string', enum: INPUT_STATUSES },
+      reason: textOrNull('Why it waits, was refused or is quarantined.'),
+      amount: { type: 'integer', description: 'What it gave back for this purchase, in minor units.' },
+      points: points("What it reverses of this purchase's points: negative, or 0."),
+      transactionId: textOrNull('Its movement in the ledger.'),
+    }),
+  ),
 });
 
 export const PENDING = object('PendingPurchase', 'A purchase that is safe, with its outcome still to come.', {
