@@ -225,6 +225,38 @@ describe('a rebuild of the read models', () => {
     LONG_MS,
   );
 
+  it(
+    'begins anew when it is asked for right after another, and follows returns',
+    async () => {
+      const generation = async () =>
+        Number((await ask<{ generation: number }>('select generation from points.checkpoints'))[0]?.generation);
+      const [purchase] = await ask<{ id: string }>(
+        `select purchase_id as id from points.transactions where kind = 'earned' and amount > 0 order by transaction_id desc limit 1`,
+      );
+      const whole = { returnId: uuidv7(), purchaseId: purchase?.id, whole: true, occurredAt: '2026-05-02T10:00:00Z' };
+      const [account] = await ask<{ member: string }>(
+        'select member_id as member from points.transactions where purchase_id = $1',
+        [purchase?.id],
+      );
+      const body = {
+        ...event(account?.member ?? '', 1),
+        type: 'commerce.purchase.returned',
+        data: { ...whole, member: `member:${account?.member}` },
+      };
+      const headers = { 'content-type': 'application/cloudevents+json', prefer: 'wait=30' };
+      const answer = await points.call('POST', '/v1/returns', { body: JSON.stringify(body), headers });
+      expect(answer.body).toMatchObject({ status: 'taken' });
+      expect(await ask('select from points.lot_draws')).not.toEqual([]);
+      const [before, first] = [await contents(), await generation()];
+      for (let round = 1; round <= 3; round++) {
+        expect(await rebuild()).toMatchObject({ state: 'done' });
+        expect(await generation()).toBe(first + round);
+      }
+      expect(await contents()).toEqual(before);
+    },
+    LONG_MS,
+  );
+
   it('is for administrators', async () => {
     expect((await points.call('POST', `${PATH}/rebuild`, { as: 'auditor' })).status).toBe(403);
     expect((await points.call('GET', PATH, { as: 'auditor' })).status).toBe(200);

@@ -97,6 +97,8 @@ export class Rebuild<E extends DomainEvent> {
   /** Begins, unless this or another process is at it already. Answers with how far it is. */
   async start(): Promise<RebuildProgress> {
     const { database, name, rebuilds } = this.options;
+    // One that has ended may still be putting its things away.
+    if (this.running !== undefined && !isUnderWay((await this.progress()).state)) await this.running;
     if (this.running === undefined && !this.closing.signal.aborted) {
       const lock = await acquireSessionLock(database, lockName(name), AbortSignal.timeout(LOCK_WAIT_MS));
       if (lock !== undefined && this.running === undefined) {
@@ -130,8 +132,7 @@ export class Rebuild<E extends DomainEvent> {
     if (row === undefined)
       return { state: 'never', events: 0, goal: 0, startedAt: null, finishedAt: null, failure: null };
     const { held, ...progress } = row;
-    const ended = row.state === 'done' || row.state === 'failed';
-    return ended || held ? progress : { ...progress, state: 'interrupted' };
+    return held || !isUnderWay(row.state) ? progress : { ...progress, state: 'interrupted' };
   }
 
   /** Gives up what is under way and removes its tables. */
@@ -293,6 +294,9 @@ export class Rebuild<E extends DomainEvent> {
     if (!signal.aborted) onError?.(error);
   }
 }
+
+const isUnderWay = (state: RebuildState): boolean =>
+  state === 'folding' || state === 'indexing' || state === 'swapping';
 
 const lockName = (name: string): string => `rebuild ${name}`;
 
