@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Runs the benchmarks on real processes and a real disk, proves that what they did is right, and writes bench/RESULTS.md.
 //
-//   npm run bench -- [--quick] [--only pipeline,rebuild,floor,append,bus,http,start,import] [--runs 3] [--import-rows 1000000] [--profile DIR] [--dir FOLDER]
+//   npm run bench -- [--quick] [--only pipeline,rebuild,floor,append,bus,http,past,start,import] [--runs 3] [--import-rows 1000000] [--profile DIR] [--dir FOLDER]
 //
 // --quick: one small run of each, to see that everything works; writes no results. --profile: CPU profiles of the standalone go there.
 import { execFileSync, spawn } from 'node:child_process';
@@ -18,11 +18,12 @@ import { runFloor } from './floor.mjs';
 import { runHttp } from './http.mjs';
 import { runImporter } from './importer.mjs';
 import { enrol, prove, runPipeline } from './pipeline.mjs';
+import { fillAccount, runPast } from './past.mjs';
 import { runRebuild } from './rebuild.mjs';
 import { describeMachine, print, spread, writeResults } from './results.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const PARTS = ['pipeline', 'rebuild', 'floor', 'append', 'bus', 'http', 'start', 'import'];
+const PARTS = ['pipeline', 'rebuild', 'floor', 'append', 'bus', 'http', 'past', 'start', 'import'];
 const WARM_UP = 5_000;
 const APPEND_GATES = { gate: '15,000', goal: '22,000' };
 
@@ -56,6 +57,7 @@ async function main() {
     if (parts.has('append')) await measureAppend();
     if (parts.has('bus')) await measureBus();
     if (parts.has('http')) await measureHttp();
+    if (parts.has('past')) await measurePast();
     if (parts.has('start')) await measureStart();
     if (parts.has('import')) await measureImport();
   } finally {
@@ -174,6 +176,25 @@ async function measureHttp() {
       add(name, 'purchases/s', spread(lines.map(({ perSecond }) => perSecond)), { gate, goal, note });
     }
     await prove(installation);
+  });
+}
+
+async function measurePast() {
+  const set = uniform({ purchases: options.quick ? 1_000 : 10_000, members: 1 });
+  await inInstallation(async (installation) => {
+    await enrol(installation, set.members);
+    await fillAccount(installation, set);
+    for (const [name, path] of [
+      ['balance', ''],
+      ['lots, 50 a page', '/lots'],
+    ]) {
+      const lines = [];
+      for (let run = 0; run < runs; run++)
+        lines.push(await runPast({ installation, set, reads: options.quick ? 20 : 200, path }));
+      const note = `p99 ${spread(lines.map(({ p99Ms }) => p99Ms)).median} ms`;
+      const figures = spread(lines.map(({ p50Ms }) => p50Ms));
+      add(`${name} as of then, ${set.count.toLocaleString('en')} movements`, 'ms', figures, { gate: '50', note });
+    }
   });
 }
 
