@@ -101,7 +101,7 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
       { provide: PurchaseIntake, useValue: intake },
       { provide: ReturnIntake, useValue: returns },
       { provide: ActivityIntake, useValue: activities },
-      ...inboxProviders(context, { claims, claiming, references, register, purchases: intake, activities }),
+      ...inboxProviders(context, { claims, claiming, references, register, purchases: intake, returns, activities }),
       { provide: Door, useValue: new Door({ database, audit, bus, references, outcomes }) },
       { provide: Register, useValue: register },
       { provide: References, useValue: references },
@@ -126,7 +126,9 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
 /** What people settle by hand. */
 const inboxProviders = (
   { database, audit, clock, logger, metrics }: ServiceContext<PointsConfig>,
-  parts: Pick<InboxParts, 'claims' | 'claiming' | 'references' | 'purchases' | 'activities'> & { register: Register },
+  parts: Pick<InboxParts, 'claims' | 'claiming' | 'references' | 'purchases' | 'returns' | 'activities'> & {
+    register: Register;
+  },
 ): Provider[] => {
   const { claims, purchases, register } = parts;
   const items = new InboxItems(database);

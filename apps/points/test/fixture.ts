@@ -164,7 +164,19 @@ const partsOn = (database: Database, bus: PostgresMessageBus, policy: ReturnPoli
   const audit = new Audit('points', database);
   const errors: unknown[] = [];
   const inbox = new Inbox({
-    ...{ database, audit, clock, claims, claiming, references, purchases: intake, activities, items, settlements },
+    ...{
+      database,
+      audit,
+      clock,
+      claims,
+      claiming,
+      references,
+      purchases: intake,
+      returns,
+      activities,
+      items,
+      settlements,
+    },
     onError: (error) => errors.push(error),
   });
   return {

@@ -7,7 +7,7 @@ import type { IncomingPurchase } from '../src/application/intake.js';
 import { OWN_CLAIMS_PER_DAY_MAX, type PurchaseClaim } from '../src/application/purchase-claims.js';
 import { streamOf } from '../src/domain/account.js';
 import type { InboxAction } from '../src/domain/inbox.js';
-import { anActivity, aPurchase, enrolled, startFixture, type Fixture } from './fixture.js';
+import { anActivity, aPurchase, aReturn, enrolled, startFixture, type Fixture } from './fixture.js';
 
 let points: Fixture;
 
@@ -31,6 +31,7 @@ const decision = (action: InboxAction, changes: Partial<InboxDecision> = {}): In
   reason: 'the customer called',
   actor: sara,
   member: null,
+  purchaseId: null,
   ...changes,
 });
 
@@ -55,6 +56,29 @@ const itemOf = async (key: { source: string; naturalId: string }): Promise<strin
   const [itemId] = await itemsOf(key);
   if (itemId === undefined) throw new Error('there is no item');
   return itemId;
+};
+
+/** The first conflict of a key. */
+const conflictOf = async ({ naturalId }: { naturalId: string }): Promise<string> => {
+  const conflicts = await points.items.list({ status: 'conflict' }, 500, null);
+  const itemId = conflicts.find((item) => item.naturalId === naturalId)?.itemId;
+  if (itemId === undefined) throw new Error('there is no conflict');
+  return itemId;
+};
+
+/** Events of the account that are in the read models. */
+const folded = async (memberId: string): Promise<number> => {
+  const [row] = await points.database.query<{ revision: number }>(
+    'select revision from points.accounts where account_id = $1',
+    [memberId],
+  );
+  return (row?.revision ?? -1) + 1;
+};
+
+/** Decisions of which something is still to be done. */
+const unfinished = async (): Promise<number> => {
+  const rows = await points.database.query('select 1 from points.settlements where finished_at is null');
+  return rows.length;
 };
 
 const auditOf = ({ kind, source, naturalId }: IncomingPurchase) =>
@@ -96,8 +120,8 @@ describe('what waits for a member', () => {
       const outcome = await points.inbox.settle(itemId, changed);
       return outcome.accepted ? null : outcome.rejection.code;
     };
-    expect(await rejection(decision('attach', { member: 'external:nobody' }))).toBe('member-unknown');
-    expect(await rejection(decision('attach'))).toBe('member-needed');
+    expect(await rejection(decision('attach', { member: 'external:nobody' }))).toBe('target-unknown');
+    expect(await rejection(decision('attach'))).toBe('target-needed');
     expect(await rejection(decision('keep'))).toBe('action-not-possible');
     expect(await points.inbox.settle(uuidv7(), decision('discard'))).toMatchObject({ accepted: false });
     expect((await points.items.find(itemId))?.open).toBe(true);
@@ -171,10 +195,7 @@ describe('a conflict', () => {
     const purchase = aPurchase({ member: standing });
     const changed = aPurchase({ purchaseId: purchase.naturalId, member: other, amount });
     await points.intake.take([purchase, changed]);
-    const itemId = (await points.items.list({ status: 'conflict' }, 500, null)).find(
-      ({ naturalId }) => naturalId === purchase.naturalId,
-    )?.itemId;
-    if (itemId === undefined) throw new Error('there is no conflict');
+    const itemId = await conflictOf(purchase);
     return { purchase, changed, itemId };
   };
 
@@ -242,6 +263,149 @@ describe('a conflict', () => {
   });
 });
 
+describe('a conflict with a purchase in the ledger', () => {
+  /** A purchase of 10 points of which 4 came back, and another content under its key of 20. */
+  const conflict = async (memberId: string) => {
+    const member = `member:${memberId}`;
+    const purchase = aPurchase({ member });
+    await points.intake.take([purchase, aPurchase({ purchaseId: purchase.naturalId, member, amount: 2_000 })]);
+    await points.returns.take([aReturn({ purchaseId: purchase.naturalId, lines: [{ lineId: '1', amount: 400 }] })]);
+    return { purchase, itemId: await conflictOf(purchase) };
+  };
+
+  it('ends as if only the other content had been bought, whatever statement the process dies at', async () => {
+    for (let statements = 0, done = false; !done; statements++) {
+      const { memberId } = await enrolled(points);
+      const { purchase, itemId } = await conflict(memberId);
+      const dying = points.mortal(statements);
+      const outcome = await dying.inbox.settle(itemId, decision('replace')).catch((error: Error) => error);
+      done = !(outcome instanceof Error) && outcome.accepted && outcome.settlement.finishedAt !== null;
+      const alive = points.restarted();
+      await alive.inbox.finishAll();
+      expect(await alive.inbox.settle(itemId, decision('replace'))).toMatchObject({ accepted: true });
+      expect(alive.errors).toEqual([]);
+      // The purchase, its return, the return of the rest, the other purchase.
+      expect(await stored(memberId)).toBe(4);
+      await eventually(async () => expect(await balance(memberId)).toBe(20));
+      expect(await points.register.find(purchase)).toMatchObject({ status: 'taken', reason: 'replaced' });
+    }
+  });
+
+  it('has a later return of the purchase be of what replaced it', async () => {
+    const { memberId } = await enrolled(points);
+    const { purchase, itemId } = await conflict(memberId);
+    await points.inbox.settle(itemId, decision('replace'));
+    const back = aReturn({ purchaseId: purchase.naturalId, lines: [{ lineId: '1', amount: 500 }] });
+    await points.returns.take([back]);
+    expect(await points.register.find(back)).toMatchObject({ status: 'taken' });
+    await eventually(async () => expect(await balance(memberId)).toBe(15));
+  });
+
+  it('counts one content only where two others replace it, one after the other or at once', async () => {
+    for (const atOnce of [false, true, true, true]) {
+      const { memberId } = await enrolled(points);
+      const { purchase, itemId } = await conflict(memberId);
+      const third = aPurchase({ purchaseId: purchase.naturalId, member: `member:${memberId}`, amount: 3_000 });
+      await points.intake.take([third]);
+      const ids = [itemId, (await itemsOf(purchase)).find((id) => id !== itemId) ?? ''];
+      const [one, other] = [points.restarted(), points.restarted()];
+      const settle = (inbox: typeof one, id = ''): Promise<unknown> => inbox.inbox.settle(id, decision('replace'));
+      if (atOnce) await Promise.all([settle(one, ids[0]), settle(other, ids[1])]);
+      else for (const id of ids) await settle(one, id);
+      await eventually(async () => {
+        await points.inbox.finishAll();
+        expect(await unfinished()).toBe(0);
+      });
+      const events = await stored(memberId);
+      await eventually(async () => expect(await folded(memberId)).toBe(events));
+      const now = await balance(memberId);
+      expect(atOnce ? [20, 30] : [30]).toContain(now);
+    }
+  });
+});
+
+describe('a return in the inbox', () => {
+  it('that waits for a purchase nobody knows is given to the one it is of', async () => {
+    for (let statements = 0, done = false; !done; statements++) {
+      const { memberId, reference } = await enrolled(points);
+      const purchase = aPurchase({ member: reference });
+      const back = aReturn({
+        purchaseId: uuidv7(),
+        member: 'external:somebody',
+        lines: [{ lineId: '1', amount: 300 }],
+      });
+      await points.intake.take([purchase]);
+      await points.returns.take([back]);
+      const itemId = await itemOf(back);
+      const attach = decision('attach', { purchaseId: purchase.naturalId });
+      const dying = points.mortal(statements);
+      const outcome = await dying.inbox.settle(itemId, attach).catch((error: Error) => error);
+      done = !(outcome instanceof Error) && outcome.accepted && outcome.settlement.finishedAt !== null;
+      const alive = points.restarted();
+      await alive.inbox.finishAll();
+      expect(await alive.inbox.settle(itemId, attach)).toMatchObject({ accepted: true });
+      expect(await points.register.find(back)).toMatchObject({ status: 'taken', memberId });
+      await eventually(async () => expect(await balance(memberId)).toBe(7));
+    }
+  });
+
+  it('that names no purchase is given to one, or goes back over the latest, or is given up', async () => {
+    const { memberId, reference } = await enrolled(points);
+    const purchase = aPurchase({ member: reference });
+    await points.intake.take([purchase]);
+    const lost = Array.from({ length: 3 }, () => aReturn({ member: reference, amount: 200, currency: 'EUR' }));
+    await points.returns.take(lost);
+    const [one = '', two = '', three = ''] = await Promise.all(lost.map(itemOf));
+    expect((await points.inboxReader.show(one))?.actions).toEqual(['attach', 'approve', 'discard']);
+    const nothing = decision('attach', { purchaseId: uuidv7() });
+    expect(await points.inbox.settle(one, nothing)).toMatchObject({
+      rejection: { code: 'target-unknown', field: 'purchaseId' },
+    });
+    const attach = decision('attach', { purchaseId: purchase.naturalId });
+    expect(await points.inbox.settle(one, attach)).toMatchObject({ accepted: true });
+    expect(await points.inbox.settle(two, decision('approve'))).toMatchObject({ accepted: true });
+    expect(await points.inbox.settle(three, decision('discard'))).toMatchObject({ accepted: true });
+    const statuses = await Promise.all(lost.map((back) => points.register.find(back).then((found) => found?.status)));
+    expect(statuses).toEqual(['taken', 'taken', 'refused']);
+    await eventually(async () => expect(await balance(memberId)).toBe(6));
+  });
+
+  it('that came too late is taken once somebody approves it, by one of two who decide', async () => {
+    const strict = await startFixture({ windowDays: 5 });
+    try {
+      const { memberId, reference } = await enrolled(strict);
+      const purchase = aPurchase({ member: reference });
+      const back = aReturn({ purchaseId: purchase.naturalId });
+      await strict.intake.take([purchase]);
+      await strict.returns.take([back]);
+      const [item] = await strict.items.list({ status: 'quarantined' }, 10, null);
+      expect(item).toMatchObject({ reason: 'approval-needed', naturalId: back.naturalId });
+      const outcomes = await Promise.all([
+        strict.inbox.settle(item?.itemId ?? '', decision('approve')),
+        strict.restarted().inbox.settle(item?.itemId ?? '', decision('discard', { actor: omid })),
+      ]);
+      expect(outcomes.filter(({ accepted }) => accepted)).toHaveLength(1);
+      const approved = outcomes[0].accepted;
+      expect((await strict.register.find(back))?.status).toBe(approved ? 'taken' : 'refused');
+      const events = (await strict.store.load([streamOf(memberId)])).get(streamOf(memberId));
+      expect(events).toHaveLength(approved ? 2 : 1);
+    } finally {
+      await strict.close();
+    }
+  });
+
+  it('learns that its purchase was given up', async () => {
+    const { purchase, itemId } = await waiting();
+    const back = aReturn({ purchaseId: purchase.naturalId });
+    await points.returns.take([back]);
+    await points.inbox.settle(itemId, decision('discard'));
+    expect(await points.register.find(back)).toMatchObject({
+      status: 'refused',
+      reason: expect.stringContaining('discarded'),
+    });
+  });
+});
+
 describe('the list', () => {
   it('is in the order of arrival, filtered, and paged without a gap', async () => {
     const source = `/till-${uuidv7()}`;
@@ -299,6 +463,17 @@ describe('a purchase of nobody', () => {
     await eventually(async () => expect(await balance(memberId)).toBe(10));
     expect(await stored(memberId)).toBe(1);
     expect(await itemsOf(purchase)).toEqual([]);
+  });
+
+  it('brings its member the points of what was kept of it, before and after', async () => {
+    const { memberId } = await enrolled(points);
+    const purchase = await anonymous();
+    const back = (amount: number) => aReturn({ purchaseId: purchase.naturalId, lines: [{ lineId: '1', amount }] });
+    await points.returns.take([back(300)]);
+    expect(await points.purchaseClaims.claim(claim(purchase, memberId))).toBeNull();
+    await eventually(async () => expect(await balance(memberId)).toBe(7));
+    await points.returns.take([back(200)]);
+    await eventually(async () => expect(await balance(memberId)).toBe(5));
   });
 
   it('is not given to whoever has no receipt of it, or one of another', async () => {

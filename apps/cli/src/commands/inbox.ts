@@ -34,6 +34,9 @@ type Item = {
 type Page = { readonly items: readonly Item[]; readonly next: string | null };
 type Outcome = {
   readonly source: string;
+  readonly purchaseId?: string | null;
+  readonly returnId?: string;
+  readonly activityId?: string;
   readonly status: string;
   readonly memberId: string | null;
   readonly points: number;
@@ -71,12 +74,17 @@ const ask = async <Body>(
   const timeoutMs = request.method === 'GET' ? TIMEOUT_MS : SETTLE_TIMEOUT_MS;
   const { status, body } = await api.request({ ...request, timeoutMs });
   if (status === 200) return body as Body;
-  const errors = problemErrors(body).map(({ pointer, detail }) => `--${pointer.slice(1)} ${detail}`);
+  const errors = problemErrors(body).map(
+    ({ pointer, detail }) => `--${pointer === '/purchaseId' ? 'purchase' : pointer.slice(1)} ${detail}`,
+  );
   throw new Refusal(`${errors.length > 0 ? errors.join('; ') : problemText(body)}.`.replace(/\.\.$/, '.'));
 };
 
-const idOf = ({ kind, purchaseId, returnId, activityId }: Item): string =>
+type Ids = Pick<Item, 'purchaseId' | 'returnId' | 'activityId'>;
+
+const idIn = (kind: Item['kind'], { purchaseId, returnId, activityId }: Ids): string =>
   ({ purchase: purchaseId, return: returnId, activity: activityId })[kind] ?? '';
+const idOf = (item: Item): string => idIn(item.kind, item);
 
 const COLUMNS = ['received', 'status', 'reason', 'kind', 'source', 'number', 'member', 'id'] as const;
 
@@ -142,7 +150,9 @@ const linesOf = (view: View): string[] => {
     `${id}  ${kind} ${source} ${idOf(view)}, ${status}: ${reason}, since ${receivedAt}`,
     `member: ${member ?? 'none'}`,
     `under its key now: ${outcomeText(view.outcome)}`,
-    ...(view.replacement === null ? [] : [`counts as ${view.replacement.source}: ${outcomeText(view.replacement)}`]),
+    ...(view.replacement === null
+      ? []
+      : [`counts as ${idIn(view.kind, view.replacement)}: ${outcomeText(view.replacement)}`]),
     ...(settlement === null ? [] : settlementLines(settlement)),
     ...(actions.length === 0 ? [] : [`can be done: ${actions.join(', ')}`]),
     ...differenceLines(view),
@@ -204,7 +214,7 @@ const settling = (
     else {
       line(stdout, `${view.kind} ${view.source} ${idOf(view)}: ${outcomeText(view.outcome)}`);
       if (view.replacement !== null)
-        line(stdout, `counts as ${view.replacement.source}: ${outcomeText(view.replacement)}`);
+        line(stdout, `counts as ${idIn(view.kind, view.replacement)}: ${outcomeText(view.replacement)}`);
       if (view.settlement?.finishedAt === null) line(stdout, 'What follows from it is still being done.');
     }
     return 0;
@@ -239,14 +249,20 @@ export const inboxCommands: readonly Command[] = [
   settling('keep', { summary: 'Closes a conflict: what stands stays, the other content never counts.' }),
   settling('replace', {
     summary: 'Closes a conflict: the other content counts instead of what stands.',
-    notes: ['Points end as if only the other content had been sent. It counts under a source of its own.'],
+    notes: [
+      'Points end as if only the other content had been sent. It counts under an id of its own; returns find it by either.',
+    ],
   }),
   settling('attach', {
-    summary: 'Gives what waits to the member it belongs to.',
+    summary: 'Gives what waits to the member, or a return to the purchase, that it belongs to.',
     options: {
       member: { type: 'string', value: 'REF', description: 'member:<id>, card:<number> or external:<id>.' },
+      purchase: { type: 'string', value: 'ID', description: 'The purchase of a return, from the same source.' },
     },
   }),
-  settling('approve', { summary: 'Takes what is quarantined.' }),
+  settling('approve', {
+    summary: 'Takes what is quarantined.',
+    notes: ['A return that names no purchase goes back over the purchases of its member, from the latest.'],
+  }),
   settling('discard', { summary: 'Refuses for good what waits or is quarantined. Its content is kept.' }),
 ];

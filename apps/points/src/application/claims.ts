@@ -30,7 +30,7 @@ export type Claim = ClaimKey & {
   readonly accountId: string | null;
   /** A revision of the account's stream before its event: whoever settles the claim looks for the event from here on. */
   readonly revision: number;
-  /** The id, within the same source, of the purchase that a return is of; null for everything else. */
+  /** The purchase, within the same source, that a return is of; of what a person replaced, what counts instead. */
   readonly purchaseId: string | null;
   /** What is kept of it: JSON of its data without member and undeclared attributes. */
   readonly content: string;
@@ -96,6 +96,35 @@ export class Claims {
       keyColumns(keys),
     );
     return new Map(rows.map(claimOf).map((claim) => [keyText(claim), claim]));
+  }
+
+  /**
+   * The keys that count for these: themselves, or what a person replaced them by, in their order. Amid a replacement nothing may stand under
+   * such a key yet.
+   */
+  async counting(keys: readonly ClaimKey[]): Promise<ClaimKey[]> {
+    const counting = [...keys];
+    for (let open = [...keys.keys()]; open.length > 0;) {
+      const found = await this.find(open.map((index) => counting[index] as ClaimKey));
+      open = open.filter((index) => {
+        const { kind, source, naturalId } = counting[index] as ClaimKey;
+        const replaced = found.get(keyText({ kind, source, naturalId }))?.purchaseId ?? null;
+        if (replaced !== null) counting[index] = { kind, source, naturalId: replaced };
+        return replaced !== null;
+      });
+    }
+    return counting;
+  }
+
+  /** Everything that counted under a key, one after the other: itself, and what replaced it. */
+  async replacements(key: ClaimKey): Promise<ClaimKey[]> {
+    const chain = [key];
+    for (let last = key; ;) {
+      const replaced = (await this.find([last])).get(keyText(last))?.purchaseId ?? null;
+      if (replaced === null) return chain;
+      last = { ...last, naturalId: replaced };
+      chain.push(last);
+    }
   }
 
   /** Claims of a kind that wait, or whose taking up was cut off, for any of these references: oldest first, a page of them. */
@@ -196,15 +225,24 @@ export class Claims {
     return rows.length > 0;
   }
 
-  /** Makes a claim what a person decided, if it still has the status that the person saw; answers whether it had. */
-  async settle(work: UnitOfWork, claim: Claim, seen: ClaimStatus): Promise<boolean> {
-    const { kind, source, naturalId, status, reason, accountId, revision, purchaseId } = claim;
+  /** Makes a claim what a person decided, if it still is as that person saw it; answers whether it was. */
+  async settle(work: UnitOfWork, seen: Claim, change: Partial<Claim>): Promise<boolean> {
+    const { kind, source, naturalId, status, reason, accountId, revision, purchaseId } = { ...seen, ...change };
     const rows = await work.query(
-      `update points.claims set status = $5, reason = $6, account_id = $7, revision = $8, purchase_id = $9
-       where kind = $1 and source = $2 and natural_id = $3 and status = $4 returning 1`,
-      [kind, source, naturalId, seen, status, reason, accountId, revision, purchaseId],
+      `update points.claims set status = $6, reason = $7, account_id = $8, revision = $9, purchase_id = $10
+       where kind = $1 and source = $2 and natural_id = $3 and status = $4 and purchase_id is not distinct from $5 returning 1`,
+      [kind, source, naturalId, seen.status, seen.purchaseId, status, reason, accountId, revision, purchaseId],
     );
     return rows.length > 0;
+  }
+
+  /** Has returns that were not decided yet be of the purchase that replaced theirs. */
+  async redirectReturns(work: UnitOfWork, { source, naturalId }: ClaimKey, purchaseId: string): Promise<void> {
+    await work.query(
+      `update points.claims set purchase_id = $3
+       where kind = 'return' and source = $1 and purchase_id = $2 and status in ('waiting', 'quarantined')`,
+      [source, naturalId, purchaseId],
+    );
   }
 
   /** Closes a conflict, unless somebody did before; answers whether it was open. */

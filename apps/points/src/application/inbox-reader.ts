@@ -1,6 +1,6 @@
 import { differencesOf, actionsFor, type Difference, type InboxAction } from '../domain/inbox.js';
 import { keyText, type Claim, type Claims } from './claims.js';
-import { replacementSource } from './inbox.js';
+import { replacementId } from './inbox.js';
 import type { InboxFilter, InboxItem, InboxItems } from './inbox-items.js';
 import type { Outcome } from './outcomes.js';
 import type { Register } from './register.js';
@@ -48,7 +48,7 @@ export class InboxReader {
     if (standing === undefined || outcome === undefined) throw new Error('An item of the inbox has no claim.');
     const isConflict = item.status === 'conflict';
     const isReplaced = isConflict && latest?.action === 'replace';
-    const source = replacementSource(item.source, itemId);
+    const naturalId = replacementId(item.naturalId, itemId);
     return {
       item,
       actions: item.open ? actionsFor(item) : [],
@@ -56,7 +56,7 @@ export class InboxReader {
       outcome,
       standing: isConflict ? standing : null,
       differences: isConflict ? differencesOf(JSON.parse(standing.content), JSON.parse(item.content)) : [],
-      replacement: isReplaced ? ((await register.find({ ...item, source })) ?? null) : null,
+      replacement: isReplaced ? ((await register.find({ ...item, naturalId })) ?? null) : null,
     };
   }
 }

@@ -1,31 +1,43 @@
-import { canonicalInstant, SOURCE_LENGTH_MAX, type ActivityData, type PurchaseData } from '@vafa/contracts';
+import {
+  canonicalInstant,
+  hashOfContent,
+  NATURAL_ID_LENGTH_MAX,
+  type ActivityData,
+  type PurchaseData,
+  type ReturnData,
+} from '@vafa/contracts';
 import { assertNever, NO_STREAM } from '@vafa/event-sourcing';
 import type { Database, UnitOfWork } from '@vafa/persistence';
 import { isStaff, type Actor, type Audit, type Clock } from '@vafa/service';
 import { uuidv7 } from 'uuidv7';
 import { actionsFor, type InboxAction } from '../domain/inbox.js';
-import { NOT_IN_PROGRAMME, type ActivityIntake } from './activities.js';
+import { NOT_IN_PROGRAMME, type ActivityIntake, type IncomingActivity } from './activities.js';
 import { keyText, type Claim, type ClaimKey, type Claims } from './claims.js';
 import type { Claiming } from './claiming.js';
 import type { InboxItem, InboxItems } from './inbox-items.js';
-import type { PurchaseIntake } from './intake.js';
+import type { IncomingPurchase, PurchaseIntake } from './intake.js';
 import type { References } from './references.js';
+import { APPROVED } from './return-decision.js';
+import type { ReturnIntake } from './returns.js';
 import type { Settlement, Settlements } from './settlements.js';
 
-/** What a person wants done about an item. `member` is a reference: whom an item without a known member is given to. */
+/** What a person wants done about an item, and whom or what it belongs to where that is to be said. */
 export type InboxDecision = {
   readonly action: InboxAction;
   readonly reason: string;
   readonly actor: Actor;
+  /** A reference. */
   readonly member: string | null;
+  /** The purchase that a return is of, by its id within the same source. */
+  readonly purchaseId: string | null;
 };
 
 export type InboxRejection =
   | { readonly code: 'unknown-item' }
   | { readonly code: 'already-settled'; readonly settlement: Settlement | null }
   | { readonly code: 'action-not-possible'; readonly actions: readonly InboxAction[] }
-  | { readonly code: 'member-needed' }
-  | { readonly code: 'member-unknown' };
+  | { readonly code: 'target-needed'; readonly field: 'member' | 'purchaseId' }
+  | { readonly code: 'target-unknown'; readonly field: 'member' | 'purchaseId' };
 
 export type InboxOutcome =
   | { readonly accepted: true; readonly settlement: Settlement }
@@ -39,6 +51,7 @@ export type InboxParts = {
   readonly claiming: Claiming;
   readonly references: References;
   readonly purchases: PurchaseIntake;
+  readonly returns: ReturnIntake;
   readonly activities: ActivityIntake;
   readonly items: InboxItems;
   readonly settlements: Settlements;
@@ -61,17 +74,16 @@ export class Inbox {
   async settle(itemId: string, decision: InboxDecision): Promise<InboxOutcome> {
     const item = await this.parts.items.find(itemId);
     if (item === undefined) return rejected({ code: 'unknown-item' });
-    const target = decision.member === null ? null : await this.memberOf(decision.member);
-    const earlier = item.open ? undefined : await this.parts.settlements.latest(itemId);
-    if (!item.open) return again(earlier, decision, target ?? null);
+    const field = item.kind === 'return' ? 'purchaseId' : 'member';
+    const target = decision.action === 'attach' ? await this.targetOf(item, decision[field]) : null;
+    if (!item.open) return again(await this.parts.settlements.latest(itemId), decision, target);
     const actions = actionsFor(item);
     if (!actions.includes(decision.action)) return rejected({ code: 'action-not-possible', actions });
-    if (decision.action === 'replace' && (await this.isInLedger(item)))
-      return rejected({ code: 'action-not-possible', actions: ['keep'] });
-    if (decision.action === 'attach' && target === null) return rejected({ code: 'member-needed' });
-    if (target === undefined) return rejected({ code: 'member-unknown' });
-    const settlement = this.settlementOf(item, item.status, decision, decision.action === 'attach' ? target : null);
-    const noted = settlement.target === null ? NO_STREAM : await this.parts.purchases.revisionOf(settlement.target);
+    if (decision.action === 'attach' && decision[field] === null) return rejected({ code: 'target-needed', field });
+    if (target === undefined) return rejected({ code: 'target-unknown', field });
+    const settlement = this.settlementOf(item, item.status, decision, target);
+    const isMember = target !== null && item.kind !== 'return';
+    const noted = isMember ? await this.parts.purchases.revisionOf(target) : NO_STREAM;
     const done = await this.decide(settlement, decision.actor, (work) => this.carryOut(work, item, settlement, noted));
     if (!done) return again(await this.parts.settlements.latest(itemId), decision, target);
     return { accepted: true, settlement: await this.finish(settlement) };
@@ -134,7 +146,7 @@ export class Inbox {
       ...{ itemId, kind, source, naturalId, was, action, target, reason, decidedAt },
       actor: { subject, role, clientId },
       // What is done by the decision itself leaves nothing to follow.
-      finishedAt: action === 'keep' || action === 'discard' ? decidedAt : null,
+      finishedAt: action === 'keep' ? decidedAt : null,
     };
   }
 
@@ -152,12 +164,14 @@ export class Inbox {
       case 'discard':
         return this.become(work, claim, { status: 'refused', reason: 'discarded' });
       case 'attach':
+        if (claim.kind === 'return') return this.release(work, claim, target);
         return claim.kind === 'activity'
           ? this.become(work, claim, { status: 'taken', reason: NOT_IN_PROGRAMME, accountId: target })
-          : this.parts.claims.settle(work, { ...claim, status: 'taking', accountId: target, revision }, claim.status);
+          : this.parts.claims.settle(work, claim, { status: 'taking', accountId: target, revision });
+      case 'approve':
+        return this.release(work, claim, claim.purchaseId);
       case 'keep':
       case 'replace':
-      case 'approve':
       case 'claim':
         throw new Error(`A claim that is ${claim.status} cannot be settled by ${action}.`);
       default:
@@ -165,11 +179,15 @@ export class Inbox {
     }
   }
 
+  /** Lets a return go on, past what held it up. */
+  private release(work: UnitOfWork, claim: Claim, purchaseId: string | null): Promise<boolean> {
+    return this.parts.claims.settle(work, claim, { status: 'waiting', reason: APPROVED, purchaseId });
+  }
+
   /** Changes a claim for good and tells of it; false where it is no longer what it was. */
   private async become(work: UnitOfWork, claim: Claim, change: Partial<Claim>): Promise<boolean> {
-    const changed = { ...claim, ...change };
-    const done = await this.parts.claims.settle(work, changed, claim.status);
-    if (done) await this.parts.claiming.publish(work, [changed]);
+    const done = await this.parts.claims.settle(work, claim, change);
+    if (done) await this.parts.claiming.publish(work, [{ ...claim, ...change }]);
     return done;
   }
 
@@ -178,60 +196,112 @@ export class Inbox {
     switch (settlement.action) {
       case 'attach':
       case 'claim':
-        if (settlement.kind === 'purchase') await this.parts.purchases.resume(await this.standing(settlement));
-        return;
-      case 'replace':
-        await this.undo(settlement);
-        await this.takeOther(settlement);
-        return;
-      case 'keep':
-      case 'discard':
       case 'approve':
+        return this.resume(await this.standing(settlement));
+      case 'discard':
+        // What came back of it learns that it was refused.
+        return settlement.kind === 'purchase' ? this.parts.returns.follow([settlement]) : undefined;
+      case 'replace':
+        return this.replace(settlement);
+      case 'keep':
         return;
       default:
         assertNever(settlement.action);
     }
   }
 
-  private async standing(key: ClaimKey): Promise<Claim[]> {
-    return [...(await this.parts.claims.find([key])).values()];
+  private async standing(key: ClaimKey): Promise<Claim | undefined> {
+    return (await this.parts.claims.find([key])).get(keyText(key));
   }
 
-  private async isInLedger(key: ClaimKey): Promise<boolean> {
-    const [claim] = await this.standing(key);
-    return claim?.kind === 'purchase' && (claim.status === 'taken' || claim.status === 'taking');
+  private async resume(claim: Claim | undefined): Promise<void> {
+    if (claim?.kind === 'purchase') await this.parts.purchases.resume([claim]);
+    if (claim?.kind === 'return') await this.parts.returns.resume([claim]);
   }
 
-  /** Makes what stands under the key as if it had never counted. */
-  private async undo(settlement: Settlement): Promise<void> {
-    const [claim] = await this.standing(settlement);
-    if (claim === undefined || claim.status === 'refused') return;
-    const done = await this.parts.database.transaction((work) =>
-      this.become(work, claim, { status: 'refused', reason: 'replaced' }),
-    );
+  /** Undoes what stands, and takes the other content in under an id that derives from the conflict: each may have been done before. */
+  private async replace(settlement: Settlement): Promise<void> {
+    const other = await this.otherOf(settlement);
+    const chain = await this.parts.claims.replacements(settlement);
+    const counting = chain.at(-1) ?? settlement;
+    // Where somebody replaced it by the content of another conflict, that is what counts, as soon as it stands there.
+    if (chain.every(({ naturalId }) => naturalId !== other.naturalId)) {
+      const current = await this.standing(counting);
+      if (current === undefined) throw new Error('What stands there is just being replaced.');
+      await this.undo(current, other.naturalId);
+    } else if (counting.naturalId !== other.naturalId) return;
+    switch (other.kind) {
+      case 'purchase':
+        return this.parts.purchases.take([other]);
+      case 'activity':
+        return this.parts.activities.take([other]);
+      default:
+        return assertNever(other);
+    }
+  }
+
+  /** Makes a claim as if it had never counted: what the ledger has of it is returned, and it points at what counts instead. */
+  private async undo(claim: Claim, replacement: string): Promise<void> {
+    if (claim.status === 'taking') await this.resume(claim);
+    const isInLedger = claim.kind === 'purchase' && (claim.status === 'taken' || claim.status === 'taking');
+    if (isInLedger) await this.returnWhole(claim);
+    const seen: Claim = isInLedger ? { ...claim, status: 'taken' } : claim;
+    const change = { reason: 'replaced', purchaseId: replacement };
+    const done = await this.parts.database.transaction(async (work) => {
+      if (claim.kind === 'purchase') await this.parts.claims.redirectReturns(work, claim, replacement);
+      return isInLedger || claim.status === 'refused'
+        ? this.parts.claims.settle(work, seen, change)
+        : this.become(work, seen, { ...change, status: 'refused' });
+    });
     if (!done) throw new Error('What stands there changed while it was being replaced.');
   }
 
-  /** Takes the other content in, under a key of its own that derives from the conflict. */
-  private async takeOther({ itemId }: Settlement): Promise<void> {
+  private async returnWhole({ source, naturalId: purchaseId, claimId, content }: Claim): Promise<void> {
+    // One return of a purchase, whoever replaces it.
+    const returnId = `replaced-${claimId}`;
+    // Of the moment of the purchase itself, so that no window closes before it.
+    const { occurredAt } = JSON.parse(content) as PurchaseData;
+    const data: ReturnData = { returnId, purchaseId, member: null, occurredAt, whole: true };
+    const given = { kind: 'return', source, naturalId: returnId, data, hash: hashOfContent(data) } as const;
+    await this.parts.returns.take([given]);
+    const standing = await this.standing(given);
+    // Refused: everything had come back before.
+    if (standing?.status !== 'taken' && standing?.status !== 'refused')
+      throw new Error('What stands there could not be returned.');
+  }
+
+  /** The other content of a conflict as an input of its own. */
+  private async otherOf({ itemId }: Settlement): Promise<IncomingPurchase | IncomingActivity> {
     const item = await this.parts.items.find(itemId);
     if (item === undefined) throw new Error('A conflict that was settled is gone.');
-    const { naturalId, reference: member, hash } = item;
-    const source = replacementSource(item.source, itemId);
-    switch (item.kind) {
-      case 'purchase': {
-        const data = { ...(JSON.parse(item.content) as PurchaseData), member };
-        return this.parts.purchases.take([{ kind: 'purchase', source, naturalId, data, hash }]);
-      }
-      case 'activity': {
-        const data = { ...(JSON.parse(item.content) as ActivityData), member };
-        return this.parts.activities.take([{ kind: 'activity', source, naturalId, data, hash }]);
-      }
-      case 'return':
-        throw new Error('A return cannot be replaced.');
-      default:
-        return assertNever(item.kind);
-    }
+    const { source, reference: member, hash } = item;
+    const naturalId = replacementId(item.naturalId, itemId);
+    const content = JSON.parse(item.content) as object;
+    if (item.kind === 'return') throw new Error('A return cannot be replaced.');
+    return item.kind === 'purchase'
+      ? {
+          kind: 'purchase',
+          source,
+          naturalId,
+          data: { ...(content as PurchaseData), purchaseId: naturalId, member },
+          hash,
+        }
+      : {
+          kind: 'activity',
+          source,
+          naturalId,
+          data: { ...(content as ActivityData), activityId: naturalId, member },
+          hash,
+        };
+  }
+
+  /** The member of a reference, or the purchase that counts under an id; `undefined` where there is none. */
+  private async targetOf({ kind, source }: ClaimKey, given: string | null): Promise<string | null | undefined> {
+    if (given === null) return null;
+    if (kind !== 'return') return this.memberOf(given);
+    const purchase = { kind: 'purchase', source, naturalId: given } as const;
+    const [counting = purchase] = await this.parts.claims.counting([purchase]);
+    return (await this.standing(counting))?.naturalId;
   }
 
   /** `undefined` where nobody is known by it. */
@@ -244,10 +314,10 @@ export class Inbox {
   }
 }
 
-/** The source under which the other content of a conflict counts once it replaced what stood there; its id stays its own. */
-export const replacementSource = (source: string, conflictId: string): string => {
+/** The id under which the other content of a conflict counts, within the same source, once it replaced what stood there. */
+export const replacementId = (naturalId: string, conflictId: string): string => {
   const suffix = `;replacement=${conflictId}`;
-  return source.slice(0, SOURCE_LENGTH_MAX - suffix.length) + suffix;
+  return naturalId.slice(0, NATURAL_ID_LENGTH_MAX - suffix.length) + suffix;
 };
 
 const rejected = (rejection: InboxRejection): InboxOutcome => ({ accepted: false, rejection });
@@ -256,7 +326,7 @@ const rejected = (rejection: InboxRejection): InboxOutcome => ({ accepted: false
 const again = (
   settlement: Settlement | undefined,
   { action, reason, actor }: InboxDecision,
-  target: string | null,
+  target: string | null | undefined,
 ): InboxOutcome => {
   const isSame =
     settlement !== undefined &&

@@ -51,7 +51,6 @@ export class PurchaseClaims {
     const alone = wish.actor.role === 'member';
     if (alone && this.isOld(claim)) return { code: 'purchase-too-old', days: OWN_CLAIM_AGE_DAYS_MAX };
     const revision = await this.parts.purchases.revisionOf(wish.memberId);
-    const taking: Claim = { ...claim, status: 'taking', accountId: wish.memberId, revision };
     const settlement = this.parts.inbox.settlementOf(
       { ...key, itemId: claim.claimId },
       'anonymous',
@@ -61,7 +60,9 @@ export class PurchaseClaims {
     let tooMany = false;
     const won = await this.parts.inbox.decide(settlement, wish.actor, async (work) => {
       tooMany = alone && (await this.hasClaimedEnough(work, wish.memberId));
-      return !tooMany && this.parts.claims.settle(work, taking, 'anonymous');
+      return (
+        !tooMany && this.parts.claims.settle(work, claim, { status: 'taking', accountId: wish.memberId, revision })
+      );
     });
     if (tooMany) return { code: 'too-many-claims', limit: OWN_CLAIMS_PER_DAY_MAX };
     if (won) await this.parts.inbox.finish(settlement);

@@ -126,6 +126,7 @@ export class ReturnIntake {
   /** What each return would be claimed as; what follows is decided when the claims stand. */
   private async draft(round: readonly IncomingReturn[]): Promise<ReturnDraft[]> {
     const members = await this.parts.references.resolve(round.flatMap(({ data }) => data.member ?? []));
+    const counting = await this.counting(round);
     const now = this.parts.clock.now();
     const latest = canonicalInstant(now.add({ minutes: FUTURE_TOLERANCE_MINUTES }));
     const receivedAt = canonicalInstant(now);
@@ -143,7 +144,7 @@ export class ReturnIntake {
         reference: data.member,
         accountId: members.get(data.member ?? '') ?? null,
         revision: NO_STREAM,
-        purchaseId: data.purchaseId ?? null,
+        purchaseId: counting.get(keyText(incoming)) ?? null,
         occurredAt,
         receivedAt,
         currency: data.currency ?? null,
@@ -152,6 +153,18 @@ export class ReturnIntake {
       };
       return { incoming, claim };
     });
+  }
+
+  /** The purchases that returns are of, by the return: where a person replaced one, what counts instead. */
+  private async counting(round: readonly IncomingReturn[]): Promise<ReadonlyMap<string, string>> {
+    const named = round.filter(({ data }) => data.purchaseId !== undefined);
+    const purchases = named.map(({ source, data }) => ({
+      kind: 'purchase' as const,
+      source,
+      naturalId: data.purchaseId ?? '',
+    }));
+    const counting = await this.parts.claims.counting(purchases);
+    return new Map(named.map((incoming, index) => [keyText(incoming), counting[index]?.naturalId ?? '']));
   }
 
   private beginning(data: ReturnData): Pick<Claim, 'status' | 'reason'> {

@@ -4,18 +4,25 @@ import fc from 'fast-check';
 import { actionsFor, DIFFERENCES_MAX, differencesOf, INBOX_STATUSES } from './inbox.js';
 
 describe('what can be done', () => {
-  it('is at least one thing for everything that can lie there, and never both ways to a member', () => {
+  it('is at least one thing for everything that can lie there', () => {
     for (const kind of ['purchase', 'return', 'activity'] as const)
       for (const status of INBOX_STATUSES)
-        for (const purchaseId of [null, '1']) {
-          const actions = actionsFor({ kind, status, purchaseId });
-          expect(actions.length).toBeGreaterThan(0);
-          expect(actions.includes('attach') && actions.includes('approve')).toBe(false);
-        }
+        for (const purchaseId of [null, '1'])
+          for (const reference of [null, 'card:1'])
+            expect(actionsFor({ kind, status, purchaseId, reference }).length).toBeGreaterThan(0);
+  });
+
+  it('about a return in quarantine depends on what it names', () => {
+    const quarantined = { kind: 'return', status: 'quarantined' } as const;
+    const actions = (purchaseId: string | null, reference: string | null) =>
+      actionsFor({ ...quarantined, purchaseId, reference });
+    expect(actions('1', null)).toEqual(['approve', 'discard']);
+    expect(actions(null, 'card:1')).toEqual(['attach', 'approve', 'discard']);
+    expect(actions(null, null)).toEqual(['attach', 'discard']);
   });
 
   it('leaves a return that was taken as it is', () => {
-    expect(actionsFor({ kind: 'return', status: 'conflict', purchaseId: '1' })).toEqual(['keep']);
+    expect(actionsFor({ kind: 'return', status: 'conflict', purchaseId: '1', reference: null })).toEqual(['keep']);
   });
 });
 

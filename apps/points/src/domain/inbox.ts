@@ -11,12 +11,14 @@ export type InboxAction = (typeof INBOX_ACTIONS)[number];
 export type InboxMatter = {
   readonly kind: 'purchase' | 'return' | 'activity';
   readonly status: InboxStatus;
-  /** Whether a return names its purchase; null for everything else. */
+  /** The purchase that a return names; null for everything else. */
   readonly purchaseId: string | null;
+  /** The member as the sender named it. */
+  readonly reference: string | null;
 };
 
 /** What can be done about something in the inbox, the most harmless first. */
-export const actionsFor = ({ kind, status, purchaseId }: InboxMatter): readonly InboxAction[] => {
+export const actionsFor = ({ kind, status, purchaseId, reference }: InboxMatter): readonly InboxAction[] => {
   switch (status) {
     case 'conflict':
       // What a return has taken cannot be given back and taken otherwise: somebody adjusts the points by hand.
@@ -24,7 +26,12 @@ export const actionsFor = ({ kind, status, purchaseId }: InboxMatter): readonly 
     case 'waiting':
       return ['attach', 'discard'];
     case 'quarantined':
-      return kind === 'return' && purchaseId === null ? ['attach', 'discard'] : ['approve', 'discard'];
+      // Approved without a purchase, a return goes back over its member's purchases, from the latest.
+      return [
+        ...(purchaseId === null ? (['attach'] as const) : []),
+        ...(purchaseId !== null || reference !== null ? (['approve'] as const) : []),
+        'discard',
+      ];
     default:
       return assertNever(status);
   }

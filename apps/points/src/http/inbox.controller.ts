@@ -83,6 +83,18 @@ class AttachBody extends ReasonBody {
     example: 'external:07592',
   })
   member?: string | null;
+
+  @IsOptional()
+  @Matches(new RegExp(`^[^\\p{Cc}\\p{Cs}]{1,${NATURAL_ID_LENGTH_MAX}}$`, 'u'), {
+    message: `must be a text of 1 to ${NATURAL_ID_LENGTH_MAX} characters`,
+  })
+  @ApiPropertyOptional({
+    type: String,
+    nullable: true,
+    maxLength: NATURAL_ID_LENGTH_MAX,
+    description: 'The purchase that a return is of, by its id within the same source.',
+  })
+  purchaseId?: string | null;
 }
 
 const ID = { name: 'id', description: 'The item, as the list names it.' };
@@ -140,7 +152,7 @@ export class InboxController {
   @ApiOperation({
     summary: 'Closes a conflict: the other content counts instead of what stands',
     description:
-      'Points end as if only the other content had been sent. It counts under a source of its own, which the answer names.',
+      'Points end as if only the other content had been sent. It counts under an id of its own, which the answer names; returns of either id find it.',
   })
   @ApiParam(ID)
   @ApiOkResponse({ schema: INBOX_VIEW })
@@ -151,7 +163,7 @@ export class InboxController {
   @Post(':id/attach')
   @Permission('inbox:settle')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Gives what waits to the member it belongs to' })
+  @ApiOperation({ summary: 'Gives what waits to the member, or a return to the purchase, it belongs to' })
   @ApiParam(ID)
   @ApiOkResponse({ schema: INBOX_VIEW })
   attachItem(@Param('id') id: string, @Body() body: AttachBody, @CurrentActor() actor: Actor): Promise<PublicView> {
@@ -161,7 +173,10 @@ export class InboxController {
   @Post(':id/approve')
   @Permission('inbox:settle')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Takes what is quarantined' })
+  @ApiOperation({
+    summary: 'Takes what is quarantined',
+    description: 'A return outside the window; or one that names no purchase, over the latest purchases of its member.',
+  })
   @ApiParam(ID)
   @ApiOkResponse({ schema: INBOX_VIEW })
   approveItem(@Param('id') id: string, @Body() body: ReasonBody, @CurrentActor() actor: Actor): Promise<PublicView> {
@@ -181,7 +196,13 @@ export class InboxController {
   private async settle(id: string, action: InboxAction, body: AttachBody, actor: Actor): Promise<PublicView> {
     const given = body.member ?? null;
     const member = given === null ? null : (canonicalReference(given) ?? given);
-    const outcome = await this.inbox.settle(checkedId(id), { action, reason: body.reason, actor, member });
+    const outcome = await this.inbox.settle(checkedId(id), {
+      action,
+      reason: body.reason,
+      actor,
+      member,
+      purchaseId: body.purchaseId ?? null,
+    });
     if (!outcome.accepted) throw problemOf(outcome.rejection);
     return publicView(await this.view(id));
   }
@@ -220,14 +241,14 @@ const problemOf = (rejection: InboxRejection): ProblemException => {
         detail: `What can be done about it: ${rejection.actions.join(', ')}.`,
         extensions: { actions: rejection.actions },
       });
-    case 'member-needed':
-      return invalidMember('is needed: whom it belongs to');
-    case 'member-unknown':
-      return invalidMember('is nobody known here');
+    case 'target-needed':
+      return invalid(rejection.field, 'is needed: what it belongs to');
+    case 'target-unknown':
+      return invalid(rejection.field, 'is not known here');
     default:
       return assertNever(rejection);
   }
 };
 
-const invalidMember = (detail: string): ProblemException =>
-  new ProblemException(PROBLEMS['validation-failed'], { errors: [{ pointer: '/member', detail }] });
+const invalid = (field: string, detail: string): ProblemException =>
+  new ProblemException(PROBLEMS['validation-failed'], { errors: [{ pointer: `/${field}`, detail }] });

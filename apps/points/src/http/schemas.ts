@@ -363,7 +363,7 @@ const CONTENT: Schema = {
   type: 'object',
   description: 'What is kept of it: its data without member and undeclared attributes.',
 };
-const ANY_OUTCOME: Schema = { oneOf: [OUTCOME, ACTIVITY_OUTCOME] };
+const ANY_OUTCOME: Schema = { oneOf: [OUTCOME, RETURN_OUTCOME, ACTIVITY_OUTCOME] };
 
 export const INBOX_VIEW = withIds(
   object('InboxView', 'Everything about one item.', {
