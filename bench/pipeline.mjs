@@ -12,8 +12,8 @@ const POLL_MS = 20;
 const RUN_TIMEOUT_MS = 600_000;
 const SETTLE_TIMEOUT_MS = 600_000;
 
-/** Enrols members through the door, before anything is measured. */
-export async function enrol(installation, members) {
+/** Enrols members through the door, before anything is measured. @param {() => Promise<void>} atRest waits for what else is under way */
+export async function enrol(installation, members, atRest = async () => undefined) {
   const http = new HttpClient({ api: installation.run.api, token: await installation.token('service') });
   const pages = [];
   for (let i = 0; i < members.length; i += ENROL_PAGE) pages.push(members.slice(i, i + ENROL_PAGE));
@@ -28,6 +28,7 @@ export async function enrol(installation, members) {
   http.close();
   const client = await installation.connect();
   await settled(client, SETTLE_TIMEOUT_MS);
+  await atRest();
   await client.end();
 }
 
@@ -35,13 +36,14 @@ export async function enrol(installation, members) {
  * Bus → claim → ledger → read models and outgoing events: with the process stopped everything is put on the bus; then it goes on, and the time
  * counts until the last purchase is in the read models.
  * @param {import('./data.mjs').DataSet} set
+ * @param {(messages: { key: string, value: Buffer }[]) => Promise<void>} [send] puts a page on the bus, where that is not in PostgreSQL
  */
-export async function runPipeline(installation, set, source) {
+export async function runPipeline(installation, set, source, send) {
   const client = await installation.connect();
   await client.query('checkpoint');
   const before = await position(client);
   await installation.signal('SIGSTOP');
-  await publishAll(client, set.purchases(source));
+  await publishAll(set.purchases(source), send ?? ((messages) => publish(client, 'commerce.purchases', messages)));
   const cpuBefore = installation.cpuSeconds;
   const started = performance.now();
   await installation.signal('SIGCONT');
@@ -65,11 +67,11 @@ export async function runPipeline(installation, set, source) {
   return line;
 }
 
-async function publishAll(client, events) {
+async function publishAll(events, send) {
   for (let i = 0; i < events.length; i += PUBLISH_PAGE) {
     const page = events.slice(i, i + PUBLISH_PAGE);
     const messages = page.map((event) => ({ key: event.data.member, value: Buffer.from(JSON.stringify(event)) }));
-    await publish(client, 'commerce.purchases', messages);
+    await send(messages);
   }
 }
 

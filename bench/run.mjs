@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Runs the benchmarks on real processes and a real disk, proves that what they did is right, and writes bench/RESULTS.md.
 //
-//   npm run bench -- [--quick] [--only pipeline,rebuild,floor,append,bus,http,past,start,import] [--runs 3] [--import-rows 1000000] [--profile DIR] [--dir FOLDER]
+//   npm run bench -- [--quick] [--only pipeline,rebuild,floor,append,bus,kafka,http,past,start,import] [--runs 3] [--import-rows 1000000] [--profile DIR] [--dir FOLDER]
 //
 // --quick: one small run of each, to see that everything works; writes no results. --profile: CPU profiles of the standalone go there.
 import { execFileSync, spawn } from 'node:child_process';
@@ -11,9 +11,11 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { openKafka } from '../tools/kafka/engine.mjs';
 import { Installation } from '../tools/load/installation.mjs';
 import { runColdStart } from './cold-start.mjs';
 import { cdnow, uniform } from './data.mjs';
+import { consumersAtRest, kafkaBus } from './end-to-end-kafka.mjs';
 import { runFloor } from './floor.mjs';
 import { runHttp } from './http.mjs';
 import { runImporter } from './importer.mjs';
@@ -23,7 +25,7 @@ import { runRebuild } from './rebuild.mjs';
 import { describeMachine, print, spread, writeResults } from './results.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const PARTS = ['pipeline', 'rebuild', 'floor', 'append', 'bus', 'http', 'past', 'start', 'import'];
+const PARTS = ['pipeline', 'rebuild', 'floor', 'append', 'bus', 'kafka', 'http', 'past', 'start', 'import'];
 const WARM_UP = 5_000;
 const APPEND_GATES = { gate: '15,000', goal: '22,000' };
 
@@ -56,6 +58,7 @@ async function main() {
     for (const set of sets()) await measureSet(set);
     if (parts.has('append')) await measureAppend();
     if (parts.has('bus')) await measureBus();
+    if (parts.has('kafka')) await measureKafka();
     if (parts.has('http')) await measureHttp();
     if (parts.has('past')) await measurePast();
     if (parts.has('start')) await measureStart();
@@ -81,7 +84,8 @@ function sets() {
 }
 
 async function measureSet(set) {
-  const taken = parts.has('pipeline') || parts.has('rebuild') ? await inInstallation((one) => takeSet(one, set)) : [];
+  const taken =
+    parts.has('pipeline') || parts.has('rebuild') ? await inInstallation((one) => takeAndRebuild(one, set)) : [];
   const floors = [];
   for (let run = 0; parts.has('floor') && run < runs; run++) floors.push((await runFloor({ within, set })).perSecond);
   const measure = `bus → claim → ledger → read models and outgoing events, ${set.name}`;
@@ -101,14 +105,20 @@ async function measureSet(set) {
   );
 }
 
-async function takeSet(installation, set) {
-  await enrol(installation, set.members);
+async function takeSet(installation, set, { send, atRest } = {}) {
+  await enrol(installation, set.members, atRest);
   const warmUp = uniform({ purchases: options.quick ? 500 : WARM_UP, members: 1_000 });
-  await enrol(installation, warmUp.members);
-  await runPipeline(installation, warmUp, '/bench/warm-up');
+  await enrol(installation, warmUp.members, atRest);
+  await runPipeline(installation, warmUp, '/bench/warm-up', send);
   const rates = [];
-  for (let run = 1; run <= runs; run++) rates.push((await runPipeline(installation, set, `/bench/${run}`)).perSecond);
+  for (let run = 1; run <= runs; run++)
+    rates.push((await runPipeline(installation, set, `/bench/${run}`, send)).perSecond);
   await prove(installation);
+  return rates;
+}
+
+async function takeAndRebuild(installation, set) {
+  const rates = await takeSet(installation, set);
   if (parts.has('rebuild')) await measureRebuild(installation, set);
   return parts.has('pipeline') ? rates : [];
 }
@@ -124,9 +134,9 @@ async function measureRebuild(installation, set) {
 }
 
 /** Lends a fresh installation. */
-async function inInstallation(work) {
+async function inInstallation(work, env = {}) {
   const nodeOptions = options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(options.profile)}`];
-  const installation = new Installation({ within, nodeOptions });
+  const installation = new Installation({ within, nodeOptions, env });
   try {
     await installation.start();
     const result = await work(installation);
@@ -217,6 +227,51 @@ async function measureBus() {
     if (median !== undefined) add(`bus: ${measure}`, unit, { min, median, max, runs });
 }
 
+async function measureKafka() {
+  const kafka = await openKafka();
+  if (kafka === undefined) {
+    notes.push('Kafka was not measured: there was no broker (see VAFA_TEST_KAFKA_BROKERS).');
+    print({ note: notes.at(-1) });
+    return;
+  }
+  try {
+    await measureKafkaTransport(kafka.brokers);
+    await measureKafkaPipeline(kafka.brokers);
+  } finally {
+    await kafka.close();
+  }
+}
+
+async function measureKafkaTransport(brokers) {
+  const words = ['--messages', options.quick ? '20000' : '200000', '--runs', String(runs)];
+  const lines = await runScript('kafka.mjs', [...words, '--dir', join(within, 'kafka')], {
+    VAFA_TEST_KAFKA_BROKERS: brokers.join(','),
+  });
+  for (const { measure, unit, min, median, max } of lines) {
+    const gates = measure === 'our transport, times Nest’s own' ? { gate: '1.0', goal: '2' } : {};
+    if (median !== undefined) add(`Kafka: ${measure}`, unit, { min, median, max, runs }, gates);
+  }
+}
+
+/** The same purchases over Kafka and over the bus in PostgreSQL, one after the other. */
+async function measureKafkaPipeline(brokers) {
+  const set = uniform(options.quick ? { purchases: 5_000, members: 2_000 } : { purchases: 70_000, members: 23_544 });
+  const embedded = spread(await inInstallation((one) => takeSet(one, set)));
+  const bus = await kafkaBus(brokers);
+  try {
+    const taken = spread(
+      await inInstallation((one) => takeSet(one, set, { send: bus.send, atRest: () => consumersAtRest(one) }), bus.env),
+    );
+    const note = `${(taken.median / embedded.median).toFixed(2)} of the bus in PostgreSQL in the same run (${embedded.median}/s)`;
+    add(`Kafka → claim → ledger → read models and outgoing events, ${set.name}`, 'purchases/s', taken, {
+      gate: '1,500',
+      note,
+    });
+  } finally {
+    await bus.close();
+  }
+}
+
 async function measureStart() {
   const [empty, again] = [[], []];
   for (let run = 0; run < runs; run++) {
@@ -241,9 +296,10 @@ async function measureImport() {
 }
 
 /** Runs another benchmark as its own process and collects the JSON lines that it prints. */
-async function runScript(name, words) {
+async function runScript(name, words, env = {}) {
   const child = spawn(process.execPath, [join('bench', name), ...words], {
     cwd: ROOT,
+    env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = once(child, 'close');

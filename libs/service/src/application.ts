@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { inTrace } from '@vafa/messaging';
 import type { IncomingMessage } from 'node:http';
 import type { DynamicModule } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -80,6 +81,8 @@ const prepareFastify = (fastify: FastifyInstance, parts: HttpParts): void => {
   fastify.addHook('onRequest', limiter.hook);
   fastify.addHook('onRequest', permissionHook);
   registerBodies(fastify);
+  // After the body is read, which would lose it: what a handler publishes belongs to the request's trace.
+  fastify.addHook('preHandler', (request, _reply, done) => inTrace(request.headers['traceparent'], done));
   fastify.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'unknown';
     parts.metrics.observeRequest(request.method, route, reply.statusCode, reply.elapsedTime / 1_000);

@@ -4,6 +4,7 @@ import {
   KEY_BYTES_MAX,
   MESSAGES_PER_CALL_MAX,
   MESSAGE_BYTES_MAX,
+  inTrace,
   partitionOfKey,
   type Batch,
   type Message,
@@ -128,6 +129,23 @@ export const messageBusContract = (
         expect(keyed.every(({ key }) => key === 'k\\N\t\n"é')).toBe(true);
         expect(keyed.map((message) => message.headers)).toEqual(values.map(() => headers));
         expect(received.find(({ key }) => key === null)).toMatchObject({ headers: {}, topic: 'others' });
+      });
+
+      it('carries on the trace in which a message is published or enqueued', async () => {
+        const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+        const received = await collect('g');
+        await inTrace(traceparent, () => bus.publish([order('a', 1)]));
+        await inTrace(traceparent, () => harness.transaction((uow) => bus.enqueue(uow, [order('b', 2)])));
+        await inTrace('no trace', () => bus.publish([{ ...order('c', 3), headers: { h: 'v' } }]));
+        await eventually(() => expect(received).toHaveLength(3));
+        const headers = new Map(received.map((message) => [message.key, message.headers]));
+        expect(headers).toEqual(
+          new Map<string, object>([
+            ['a', { traceparent }],
+            ['b', { traceparent }],
+            ['c', { h: 'v' }],
+          ]),
+        );
       });
 
       it('gives every group every message, also one that comes later', async () => {

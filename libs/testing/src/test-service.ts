@@ -13,7 +13,7 @@ import type {
 export type TestServiceOptions = {
   /** An empty database, e.g. that of `withTestDatabase()`, or one that an earlier test service has migrated. */
   readonly url: string;
-  /** Where events and messages are kept: in memory by default, which is faster, or in the same database. */
+  /** Where events and messages are kept: in memory by default, which is faster, or in the same database; messages on the brokers of `env`, if it names any. */
   readonly adapters?: 'memory' | 'postgres';
   /** Settings that differ from their defaults. */
   readonly env?: Environment;
@@ -82,7 +82,9 @@ export const startTestService = async <Config>(
 };
 
 const open = async (options: TestServiceOptions): Promise<Shared> => {
-  const { EmbeddedIssuer: Issuer, Installation: Opened, TokenVerifier, httpConfig, silentLogger } = await library();
+  const { EmbeddedIssuer: Issuer, Installation: Opened, TokenVerifier, httpConfig, ...service } = await library();
+  const { chooseKafka, kafkaConfig, silentLogger } = service;
+  const kafka = chooseKafka(kafkaConfig(options.env ?? {}));
   const issuer = await Issuer.ephemeral();
   const installation = await Opened.open({
     url: options.url,
@@ -92,7 +94,8 @@ const open = async (options: TestServiceOptions): Promise<Shared> => {
     http: httpConfig(options.env ?? {}),
     verifier: TokenVerifier.of(issuer),
     logger: silentLogger(),
-    adapters: options.adapters ?? 'memory',
+    adapters: options.adapters ?? (kafka === undefined ? 'memory' : 'postgres'),
+    kafka,
     processMetrics: false,
     ...(options.clock && { clock: options.clock }),
   });

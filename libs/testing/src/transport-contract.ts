@@ -15,6 +15,7 @@ import { parkingContract } from './parking-contract.js';
 import {
   ATTEMPTS_MAX,
   decode,
+  filteredListener,
   type Handle,
   listener,
   pipedListener,
@@ -129,11 +130,31 @@ export const transportContract = (name: string, start: () => Promise<TransportHa
         await eventually(() => expect(again).toEqual([2]));
       });
 
+      it('runs a handler in the trace of its message', async () => {
+        const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+        const got: unknown[] = [];
+        const answer = async (event: InboundEvent<number>, context: InboundContext): Promise<void> => {
+          got.push(context.message.headers['traceparent']);
+          if (event.data === 1) await publish(thing('a', 'k', 2));
+        };
+        await service([listener('a', answer)]);
+        await publish({ ...thing('a', 'k', 1), headers: { traceparent } });
+        await eventually(() => expect(got).toEqual([traceparent, traceparent]));
+      });
+
       it('lets pipes and interceptors do their work', async () => {
         const got: unknown[] = [];
         await service([pipedListener('a', (payload: unknown) => void got.push(payload))]);
         await publish(thing('a', 'k', 20));
         await eventually(() => expect(got).toEqual([21, 'intercepted']));
+      });
+
+      it('lets a filter say that a failure is none', async () => {
+        const got: unknown[] = [];
+        await service([filteredListener('a', (payload: unknown) => void got.push(payload))]);
+        await publish(thing('a', 'k', 1), thing('a', 'k', 2));
+        await eventually(() => expect(got).toEqual(['filtered 1', 'filtered 2']));
+        expect(await kinds()).toEqual([]);
       });
 
       it('refuses to start without its filter, and handlers that cannot be served', async () => {

@@ -1,6 +1,8 @@
 import {
+  Catch,
   Controller,
   type CallHandler,
+  type ExceptionFilter,
   type ExecutionContext,
   Injectable,
   type INestApplication,
@@ -8,6 +10,7 @@ import {
   type NestInterceptor,
   type PipeTransform,
   type Type,
+  UseFilters,
   UseInterceptors,
   UsePipes,
 } from '@nestjs/common';
@@ -25,7 +28,7 @@ import {
   VafaTransport,
   type VafaTransportOptions,
 } from '@vafa/messaging';
-import { map, type Observable } from 'rxjs';
+import { EMPTY, map, type Observable } from 'rxjs';
 
 /** What the suites of the transport need of an adapter. */
 export type TransportHarness = {
@@ -121,4 +124,25 @@ export const pipedListener = (type: string, handle: (payload: unknown) => void):
     }
   }
   return PipedListener;
+};
+
+/** One that always throws, and whose filter says that it is well. */
+export const filteredListener = (type: string, handle: (payload: unknown) => void): Type => {
+  @Catch()
+  class Forgiving implements ExceptionFilter {
+    catch(exception: unknown): Observable<never> {
+      handle(exception instanceof Error ? exception.message : exception);
+      return EMPTY;
+    }
+  }
+
+  @Controller()
+  class FilteredListener {
+    @EventPattern<string>(type)
+    @UseFilters(Forgiving)
+    on(@Payload() { data }: InboundEvent<number>): void {
+      throw new Error(`filtered ${data}`);
+    }
+  }
+  return FilteredListener;
 };

@@ -9,6 +9,7 @@ import type { KafkaSettings } from './kafka-settings.js';
 import { KafkaSubscription, type KafkaActivity } from './kafka-subscription.js';
 import { KafkaTopics } from './kafka-topics.js';
 import { Outbox } from './outbox.js';
+import { traced } from '../trace-context.js';
 
 const PUBLISH_DEADLINE_MS = 15_000;
 const RETRY_TOLD_EVERY_MS = 10_000;
@@ -94,7 +95,7 @@ export class KafkaMessageBus implements MessageBus {
     assertMessages(messages);
     if (messages.length === 0) return;
     await this.known(messages.map(({ topic }) => topic));
-    await this.publisher.publish(messages);
+    await this.publisher.publish(traced(messages));
   }
 
   async enqueue(work: UnitOfWork, messages: readonly Message[]): Promise<void> {

@@ -10,6 +10,7 @@ import type {
   TopicSpec,
 } from '../message-bus.js';
 import { Partitioner } from '../partitioner.js';
+import { traced } from '../trace-context.js';
 import { WakeUps } from '../wake-ups.js';
 
 type Entry = { readonly position: number; readonly at: number; readonly message: ReceivedMessage };
@@ -96,7 +97,7 @@ export class MemoryMessageBus implements MessageBus {
     assertMessages(messages);
     for (const { topic } of messages) this.topic(topic);
     // Copies, since the caller may use its buffers again while the message waits.
-    return messages.map((message) => ({ ...message, value: Buffer.from(message.value) }));
+    return traced(messages).map((message) => ({ ...message, value: Buffer.from(message.value) }));
   }
 
   private append(messages: readonly Message[]): void {

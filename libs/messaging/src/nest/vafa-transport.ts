@@ -6,6 +6,7 @@ import { callHandlers, type Callback } from './handler-call.js';
 import type { Decode } from './inbound.js';
 import { PageAbandoned, PageWorker } from './page-worker.js';
 import { type Item, runsOf, sortPage } from './sorting.js';
+import { inTrace, TRACE_HEADER } from '../trace-context.js';
 import { StoppedPartitions } from './stopped-partitions.js';
 
 export type VafaTransportOptions = {
@@ -184,7 +185,9 @@ export class VafaTransport extends Server implements CustomTransportStrategy {
     if (first === undefined || listener === undefined) return;
     const payload = listener.page ? items.map(({ event }) => event) : first.event;
     const { handlerTimeoutMs } = this.settings;
-    await callHandlers(listener.callbacks, payload, items, batch, handlerTimeoutMs);
+    const call = (): Promise<void> => callHandlers(listener.callbacks, payload, items, batch, handlerTimeoutMs);
+    // A page belongs to as many traces as it has messages, and so to none.
+    await (items.length === 1 ? inTrace(first.message.headers[TRACE_HEADER], call) : call());
   }
 
   private async addLetters(batch: Batch, letters: readonly NewLetter[]): Promise<void> {

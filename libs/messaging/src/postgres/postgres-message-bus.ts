@@ -2,6 +2,7 @@ import { OrderedLog, type Database, type UnitOfWork } from '@vafa/persistence';
 import { assertMessages, assertSubscription } from '../limits.js';
 import type { BusSubscribeOptions, Message, MessageBus, Subscription, TopicSpec } from '../message-bus.js';
 import { Partitioner } from '../partitioner.js';
+import { traced } from '../trace-context.js';
 import { WakeUps } from '../wake-ups.js';
 import { GroupCommit } from './group-commit.js';
 import { groupLag } from './group-lag.js';
@@ -60,13 +61,13 @@ export class PostgresMessageBus implements MessageBus {
     this.assertOpen();
     assertMessages(messages);
     await this.catalogue.find(this.database, topicsOf(messages));
-    await this.publishing.add(messages);
+    await this.publishing.add(traced(messages));
   }
 
   async enqueue(work: UnitOfWork, messages: readonly Message[]): Promise<void> {
     this.assertOpen();
     assertMessages(messages);
-    if (messages.length > 0) await this.append(work, messages);
+    if (messages.length > 0) await this.append(work, traced(messages));
   }
 
   async subscribe(options: BusSubscribeOptions): Promise<Subscription> {
