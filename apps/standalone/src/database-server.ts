@@ -26,7 +26,7 @@ export type DatabaseServerOptions = {
 
 /** Starts the embedded server, or takes the one that the configuration names. @throws StartupError */
 export async function openDatabaseServer(options: DatabaseServerOptions): Promise<DatabaseServer> {
-  if (options.databaseUrl !== null) return givenServer(options.databaseUrl, options.analystPassword);
+  if (options.databaseUrl !== null) return openGivenServer(options.databaseUrl, options.analystPassword);
   const { folder, port, log } = options;
   const server = await startEmbeddedPostgres({ dataDir: join(folder, 'postgres'), port, log });
   const password = options.analystPassword ?? (await secretIn(join(folder, 'keys', 'analyst')));
@@ -48,7 +48,8 @@ export async function openDatabaseServer(options: DatabaseServerOptions): Promis
   };
 }
 
-async function givenServer(url: string, password: string | null): Promise<DatabaseServer> {
+/** Takes the server of a URL once it lets us in. @throws StartupError */
+export async function openGivenServer(url: string, password: string | null): Promise<DatabaseServer> {
   const { host, pathname } = new URL(url);
   await tryConnection(url, `${host}${pathname}`);
   return {

@@ -11,6 +11,7 @@ import { generatePurchases } from './generate-purchases.js';
 import { inboxCommands } from './inbox.js';
 import { closePeriods, listPeriods } from './periods.js';
 import { pointsStatement } from './points-statement.js';
+import { migrate } from './migrate.js';
 import { points } from './points.js';
 import { rebuild } from './rebuild.js';
 import { restore } from './restore.js';
@@ -40,6 +41,7 @@ export const commands: readonly Command[] = [
   showLetter,
   replayLetters,
   discardLetters,
+  migrate,
   backup,
   restore,
   clock,

@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process';
 import { access } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 
 import { flag, Refusal, text, type Command, type CommandInput, type ExitCode } from '../command.js';
+import { runStandaloneProgram } from '../installation/standalone-program.js';
 
 const readable = async (file: string, given: string): Promise<void> => {
   try {
@@ -12,9 +12,8 @@ const readable = async (file: string, given: string): Promise<void> => {
   }
 };
 
-/** The services and their tables are known to the program that starts them; it does the work in a process of its own. */
 const run = async ({ options, positionals, surroundings }: CommandInput): Promise<ExitCode> => {
-  const { cwd, env, root, signal, stdout, stderr } = surroundings;
+  const { cwd } = surroundings;
   const [given = ''] = positionals;
   const file = resolve(cwd, given);
   await readable(file, given);
@@ -26,18 +25,7 @@ const run = async ({ options, positionals, surroundings }: CommandInput): Promis
     ...(flag(options, 'json') ? ['--json'] : []),
     ...(keys === undefined ? [] : ['--keys', resolve(cwd, keys)]),
   ];
-  const program = join(root, 'apps', 'standalone', 'dist', 'restore-main.js');
-  const child = spawn(process.execPath, [program, ...words], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  child.stdout.pipe(stdout, { end: false });
-  child.stderr.pipe(stderr, { end: false });
-  const stop = (): void => void child.kill('SIGTERM');
-  signal.addEventListener('abort', stop, { once: true });
-  const code = await new Promise<number | null>((done, failed) => {
-    child.once('error', failed);
-    child.once('close', done);
-  });
-  signal.removeEventListener('abort', stop);
-  return code === 0 ? 0 : 1;
+  return runStandaloneProgram('restore-main', words, surroundings);
 };
 
 export const restore: Command = {
