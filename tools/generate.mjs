@@ -1,5 +1,5 @@
 // Writes what follows from the sources and is checked in: the OpenAPI document of each service, the JSON Schemas and the
-// AsyncAPI document of the events, the tables of docs/security.md. And asks TypeORM for the migration that it would write, which must be empty.
+// AsyncAPI document of the events, the tables of docs/security.md, the routes of the reverse proxy. And asks TypeORM for the migration that it would write, which must be empty.
 //
 //   npm run generate              writes
 //   npm run generate -- --check   writes nothing, lists what differs, exit 1 if anything does
@@ -13,6 +13,7 @@ import { loadServices, readStandaloneConfig, startStandalone } from '@vafa/stand
 import { format, resolveConfig } from 'prettier';
 import { DataSource } from 'typeorm';
 import { actTable, permissionTables } from './permission-tables.mjs';
+import { proxyRoutes } from './proxy-routes.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const quiet = () => undefined;
@@ -26,6 +27,7 @@ async function generated() {
     for (const [name, document] of documents)
       files.set(`apps/${name}/openapi.json`, `${JSON.stringify(document, null, 2)}\n`);
     files.set('docs/security.md', await withTables('docs/security.md', documents));
+    files.set('deploy/proxy/Caddyfile', await withRoutes('deploy/proxy/Caddyfile', services));
     for (const service of services) problems.push(...(await schemaDrift(url, service)));
   });
   return { files, problems };
@@ -40,6 +42,15 @@ async function withTables(path, documents) {
     (_all, begin, name, end) => `${begin}\n\n${parts[name]}\n\n${end}`,
   );
   return format(written, { ...(await resolveConfig(join(ROOT, path))), filepath: path });
+}
+
+/** The reverse proxy's configuration with the paths that each service claims now. */
+async function withRoutes(path, services) {
+  const page = await readFile(join(ROOT, path), 'utf8');
+  return page.replace(
+    /(# generated: routes\n)[^]*(# end\n)/,
+    (_all, begin, end) => `${begin}${proxyRoutes(services)}\n${end}`,
+  );
 }
 
 /** Runs the real services on a database of their own, as their documents come from what they really serve. */

@@ -33,6 +33,9 @@ const FILES: Readonly<Record<string, string>> = {
   'favicon-32x32.png': 'image/png',
 };
 
+/** Every path that `documentationPage` answers, for those who serve the pages as files. */
+export const DOCUMENTATION_PATHS = ['/docs', '/docs/start.js', ...Object.keys(FILES).map((name) => `/docs/${name}`)];
+
 /** The pages under `/docs`: Swagger UI from the packages, so that it works without the internet. */
 export async function documentationPage(path: string): Promise<Page | undefined> {
   if (path === '/docs' || path === '/docs/') return { type: 'text/html; charset=utf-8', body: PAGE };
