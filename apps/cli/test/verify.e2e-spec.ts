@@ -103,6 +103,24 @@ describe('vafa verify', () => {
   );
 
   it(
+    'lets every table of analytics be exported, in both formats and with as many rows',
+    async () => {
+      const { tables } = (await terminal.json(['export', '--list'])) as unknown as { tables: { name: string }[] };
+      expect(tables.length).toBeGreaterThan(6);
+      for (const { name } of tables) {
+        const [csv, parquet] = [
+          await terminal.json(['export', name, '--out', `${name}.csv.gz`]),
+          await terminal.json(['export', name, '--out', `${name}.parquet`]),
+        ];
+        expect(csv).toMatchObject({ code: 0, table: name });
+        expect(parquet).toMatchObject({ code: 0, rows: csv['rows'] });
+      }
+      expect(await terminal.json(['export', 'purchases', '--out', 'all.csv'])).toMatchObject({ rows: 60 });
+    },
+    LONG_MS,
+  );
+
+  it(
     'finds a row that is missing, and one too many, in each table',
     async () => {
       const keys = { accounts: 'account_id', transactions: 'transaction_id', lots: 'lot_id' };
