@@ -31,7 +31,8 @@ async function readPlaces(tables) {
   const places = new Map();
   for await (const { position, key, value } of tables.rows('incoming')) {
     const event = parse(value);
-    if (typeof event?.data !== 'object' || event.data === null) continue;
+    if (typeof event?.data !== 'object' || event.data === null || event.type !== 'commerce.purchase.completed')
+      continue;
     const purchase = keyOf(event.source, event.data.purchaseId);
     const hash = contentHash(event.data);
     const known = places.get(purchase);

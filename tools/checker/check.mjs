@@ -2,6 +2,7 @@ import { checkDeadLetters, checkOrder, checkTaken } from './bus.mjs';
 import { readLedger } from './ledger.mjs';
 import { checkOutgoing, readOutgoing } from './outgoing.mjs';
 import { checkReadModels } from './read-models.mjs';
+import { checkReturnInputs, checkReturns, readReturns } from './returns.mjs';
 import { checkClaims, checkInputs, readClaims, readConflicts, readReferences } from './register.mjs';
 import { Tables } from './tables.mjs';
 import { Violations } from './violations.mjs';
@@ -22,31 +23,40 @@ export async function check({ url, inputs }) {
     const claims = await readClaims(tables, violations);
     const conflicts = await readConflicts(tables);
     const ledger = await readLedger(tables, violations);
-    const { movements, accounts } = ledger;
+    const returns = await readReturns(tables);
+    const { movements, reversals, accounts } = ledger;
     checkClaims({ claims, movements, members }, violations);
+    checkReturns({ returns, claims, movements, reversals, members }, violations);
+    if (inputs) checkReturnInputs({ inputs, returns }, violations);
     if (inputs) checkInputs({ inputs, claims, conflicts, members, movements }, violations);
     await checkReadModels(tables, ledger, claims, violations);
     const { events, repeated } = await readOutgoing(tables, violations);
-    checkOutgoing({ events, claims, conflicts, movements }, violations);
+    checkOutgoing({ events, claims, returns, conflicts, ledger }, violations);
     await checkOrder(tables, { accounts, told: events }, violations);
     if (inputs) await checkDeadLetters(tables, inputs.malformed, violations);
-    return { violations: violations.list(), counts: countsOf({ claims, conflicts, ledger, events, repeated, inputs }) };
+    return {
+      violations: violations.list(),
+      counts: countsOf({ claims, returns, conflicts, ledger, events, repeated, inputs }),
+    };
   } finally {
     await tables.close();
   }
 }
 
-function countsOf({ claims, conflicts, ledger, events, repeated, inputs }) {
+function countsOf({ claims, returns, conflicts, ledger, events, repeated, inputs }) {
   const statuses = {};
   for (const { status } of claims.values()) statuses[status] = (statuses[status] ?? 0) + 1;
   let points = 0n;
-  for (const { amount } of ledger.movements.values()) points += amount;
+  for (const { available, debt } of ledger.accounts.values()) points += available - debt;
+  const returned = {};
+  for (const { status } of returns.values()) returned[status] = (returned[status] ?? 0) + 1;
   return {
     ...(inputs && { inputs: inputs.purchases.size, malformed: inputs.malformed.length }),
     claims: claims.size,
     ...statuses,
     conflicts: [...conflicts.values()].reduce((sum, list) => sum + list.length, 0),
-    events: ledger.movements.size,
+    ...(returns.size > 0 && { returns: returned }),
+    events: ledger.movements.size + ledger.reversals.size + ledger.writeOffs.size,
     accounts: ledger.accounts.size,
     points: String(points),
     outgoing: events.size,

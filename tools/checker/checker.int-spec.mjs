@@ -57,6 +57,27 @@ const PURCHASES = [
   purchase('tomorrow', 'external:ada', 100, { occurredAt: '2999-01-01T00:00:00Z' }),
 ];
 
+const returned = (returnId, purchaseId, member, goods) => ({
+  ...purchase(returnId, member, 0),
+  type: 'commerce.purchase.returned',
+  data: { returnId, purchaseId, member, occurredAt: '2026-05-05T10:00:00Z', ...goods },
+});
+
+const PART = { lines: [{ lineId: '1', amount: 350 }] };
+
+const RETURNS = [
+  returned('r-part', 'first', 'external:ada', PART),
+  returned('r-part', 'first', 'external:ada', PART),
+  returned('r-too-much', 'first', null, { lines: [{ lineId: '1', amount: 701 }] }),
+  returned('r-whole', 'second', 'external:ada', { whole: true }),
+  returned('r-again', 'second', 'external:ada', { whole: true }),
+  returned('r-nobody', 'nobody', null, PART),
+  returned('r-early', 'late-one', 'external:bob', PART),
+  returned('r-never', 'not-there', 'external:bob', { whole: true }),
+  returned('r-lost', undefined, 'external:bob', { amount: 100, currency: 'EUR' }),
+  purchase('late-one', 'external:bob', 900),
+];
+
 const enrolled = (externalId, n) => {
   const memberId = `01997f00-0000-7000-8000-00000000000${n}`;
   const data = { memberId, externalId, card: null, enrolledAt: '2026-01-01T00:00:00Z', source: null };
@@ -81,6 +102,7 @@ const fill = async () => {
   await publish(client, 'loyalty.members', [enrolled('ada', 1), enrolled('bob', 2)]);
   await settled(client);
   for (const event of PURCHASES) await send(client, event);
+  for (const event of RETURNS) await send(client, event);
   const [place] = await publish(client, 'commerce.purchases', [
     { key: 'external:ada', value: Buffer.from('{"half":') },
   ]);
@@ -103,9 +125,10 @@ describe('the checker', () => {
   it('finds nothing in what the service wrote, and counts it', async () => {
     const { violations, counts } = await check({ url: database.url, inputs: log.inputs });
     expect(violations).toEqual([]);
-    expect(counts).toMatchObject({ claims: 11, taken: 8, waiting: 1, anonymous: 1, refused: 1, conflicts: 1 });
-    // 10 + 29 + 7 for Ada; 120 yen and 12 dinars for Bob; 4 for Cem, who enrolled afterwards.
-    expect(counts).toMatchObject({ accounts: 3, events: 8, points: '182' });
+    expect(counts).toMatchObject({ claims: 12, taken: 9, waiting: 1, anonymous: 1, refused: 1, conflicts: 1 });
+    expect(counts.returns).toEqual({ taken: 3, refused: 2, anonymous: 1, waiting: 1, quarantined: 1 });
+    // 7 of 10, nothing of 29, and 7 for Ada; 120 yen, 12 dinars and 5 of 9 for Bob; 4 for Cem, who enrolled afterwards.
+    expect(counts).toMatchObject({ accounts: 3, events: 12, points: '155' });
   });
 
   it.each(PLANTED_FAULTS)('notices that $name', async ({ sql, finds }) => {

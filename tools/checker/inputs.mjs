@@ -13,7 +13,7 @@ import { contentHash, keyOf } from './model.mjs';
 
 /**
  * @typedef {{ n: number, door: string, event: object, hash: string, acknowledged: boolean, refused: boolean, outcome: object | null }} PurchaseInput
- * @typedef {{ purchases: Map<string, PurchaseInput[]>, members: Map<string, { acknowledged: boolean, memberIds: Set<string> }>,
+ * @typedef {{ purchases: Map<string, PurchaseInput[]>, returns: Map<string, PurchaseInput[]>, members: Map<string, { acknowledged: boolean, memberIds: Set<string> }>,
  *   malformed: { partition: number, position: string }[] }} Inputs
  */
 
@@ -41,7 +41,7 @@ export async function readInputs(file) {
 /** Puts the lines of a log of inputs together. */
 export class InputCollector {
   /** @type {Inputs} */
-  inputs = { purchases: new Map(), members: new Map(), malformed: [] };
+  inputs = { purchases: new Map(), returns: new Map(), members: new Map(), malformed: [] };
   #open = new Map();
 
   add(line) {
@@ -54,11 +54,13 @@ export class InputCollector {
   }
 
   #purchase({ n, door, event }) {
-    const key = keyOf(event.source, event.data.purchaseId);
+    const isReturn = event.type === 'commerce.purchase.returned';
+    const key = keyOf(event.source, isReturn ? event.data.returnId : event.data.purchaseId);
+    const all = isReturn ? this.inputs.returns : this.inputs.purchases;
     const hash = contentHash(event.data);
     const input = { n, door, event, hash, acknowledged: false, refused: false, outcome: null };
-    const same = this.inputs.purchases.get(key);
-    if (same === undefined) this.inputs.purchases.set(key, [input]);
+    const same = all.get(key);
+    if (same === undefined) all.set(key, [input]);
     else same.push(input);
     this.#open.set(n, input);
   }

@@ -36,7 +36,7 @@ async function checkSequences(tables, heads, violations) {
 }
 
 /** Checks that what went out, by id, is what the ledger and the register say: nothing missing, nothing else. */
-export function checkOutgoing({ events, claims, conflicts, movements }, violations) {
+export function checkOutgoing({ events, claims, returns, conflicts, ledger }, violations) {
   const left = new Map(events);
   const take = (id, expected) => {
     const event = left.get(id);
@@ -44,7 +44,12 @@ export function checkOutgoing({ events, claims, conflicts, movements }, violatio
     if (event === undefined) return violations.add('outgoing-missing', id, `${expected.type} was not told`);
     compare(event, expected, violations);
   };
-  for (const movement of movements.values()) for (const expected of eventsOf(movement)) take(expected.id, expected);
+  for (const movement of ledger.movements.values())
+    for (const expected of eventsOf(movement)) take(expected.id, expected);
+  for (const reversal of ledger.reversals.values())
+    for (const expected of returnEventsOf(reversal)) take(expected.id, expected);
+  for (const writeOff of ledger.writeOffs.values()) take(writeOffEvent(writeOff).id, writeOffEvent(writeOff));
+  for (const claim of returns.values()) takeReturn(claim, left, take);
   for (const claim of claims.values()) {
     const waiting = outcome(claim, 'loyalty.purchase.waiting', 'waiting');
     if (claim.status === 'waiting' || left.has(waiting.id)) take(waiting.id, waiting);
@@ -60,6 +65,8 @@ export function checkOutgoing({ events, claims, conflicts, movements }, violatio
 function checkConflicts(left, conflicts, violations) {
   const told = new Map();
   for (const [id, { type, data }] of left) {
+    // A conflict of a return is told as one and kept beside it; only those of purchases are counted here.
+    if (type === 'loyalty.return.refused' && data.status === 'conflict') continue;
     if (type === 'loyalty.purchase.refused' && data.status === 'conflict') {
       const key = keyOf(data.source, data.purchaseId);
       told.set(key, (told.get(key) ?? 0) + 1);
@@ -91,10 +98,52 @@ function eventsOf(movement) {
     type: 'loyalty.points.earned',
     key: memberId,
     recorded,
-    data: { ...purchase, accountId, amount, balance: movement.balance },
+    data: { ...purchase, accountId, amount, debtPaid: movement.debtPaid, balance: movement.balance },
     times: { occurredAt: movement.occurred, effectiveAt: movement.effective },
   };
   return [accepted, earned];
+}
+
+/** What was told of a return that the ledger has nothing of; one that waited may have been told of so more than once. */
+function takeReturn(claim, left, take) {
+  const { claimId, source, returnId, status } = claim;
+  const told = (type, id, is) => ({ id, type, data: { source, returnId, status: is, points: 0, transactionId: null } });
+  const verbs = { anonymous: 'accepted', refused: 'refused', quarantined: 'quarantined', waiting: 'waiting' };
+  for (const [was, verb] of Object.entries(verbs)) {
+    const type = `loyalty.return.${verb}`;
+    const expected = told(type, `${claimId}:${type}${was === 'anonymous' ? ':anonymous' : ''}`, was);
+    if (status === was || left.has(expected.id)) take(expected.id, expected);
+  }
+}
+
+function returnEventsOf(reversal) {
+  const { transactionId, memberId, accountId, source, returnId, amount, debt, recorded } = reversal;
+  const about = { source, returnId, memberId, transactionId };
+  const base = { key: memberId, recorded };
+  const accepted = 'loyalty.return.accepted';
+  const first = { ...base, id: `${transactionId}:${accepted}`, type: accepted };
+  const events = [{ ...first, data: { ...about, status: 'taken', points: -amount } }];
+  if (amount === 0n) return events;
+  const type = 'loyalty.points.reversed';
+  const times = { occurredAt: reversal.occurred, effectiveAt: reversal.effective };
+  const data = { ...about, accountId, amount, debt, balance: reversal.balance };
+  return [...events, { ...base, id: `${transactionId}:${type}`, type, data, times }];
+}
+
+function writeOffEvent({
+  transactionId,
+  memberId,
+  accountId,
+  source,
+  returnId,
+  reversalId,
+  amount,
+  recorded,
+  balance,
+}) {
+  const type = 'loyalty.points.written-off';
+  const data = { source, returnId, memberId, accountId, transactionId, reversalId, amount, balance };
+  return { id: `${transactionId}:${type}`, type, key: memberId, recorded, data };
 }
 
 function outcome(claim, type, status) {

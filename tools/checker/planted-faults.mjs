@@ -3,17 +3,64 @@
 
 /** @typedef {{ name: string, sql: string, finds: string }} PlantedFault */
 
-const AN_EVENT = '(select position from eventstore.events order by position desc limit 1)';
+const AN_EVENT = "(select position from eventstore.events where type = 'PointsEarned' order by position desc limit 1)";
 const A_MIDDLE_EVENT = `(select position from eventstore.events e where revision = 0 and exists
   (select from eventstore.events n where n.stream_id = e.stream_id and n.revision = 1) limit 1)`;
 const A_MOVEMENT =
-  '(select transaction_id from points.transactions where amount > 0 order by recorded_at desc, transaction_id limit 1)';
-const TAKEN = "(select claim_id from points.claims where status = 'taken' order by claim_id limit 1)";
+  "(select transaction_id from points.transactions where kind = 'earned' and amount > 0 order by recorded_at desc, transaction_id limit 1)";
+const TAKEN =
+  "(select claim_id from points.claims where status = 'taken' and kind = 'purchase' order by claim_id limit 1)";
 const OUT = "(select id from messaging.topics where name = 'loyalty.points')";
 const AN_ACCOUNT = '(select account_id from points.accounts where available > 0 order by account_id limit 1)';
 
+const A_REVERSAL =
+  "(select position from eventstore.events where type = 'PointsReversed' order by position desc limit 1)";
+
 /** @type {readonly PlantedFault[]} */
 export const PLANTED_FAULTS = [
+  {
+    name: 'a return took a point too many',
+    sql: `update eventstore.events set data = replace(data, '"amount":', '"amount":1') where position = ${A_REVERSAL}`,
+    finds: 'reversal-differs',
+  },
+  {
+    name: 'a return was worked out on what had come back before',
+    sql: `update eventstore.events set data = jsonb_set(data::jsonb, '{reversals,0,components,0,points}', '0')::text where position = ${A_REVERSAL}`,
+    finds: 'kept-differs',
+  },
+  {
+    name: 'a return reached the ledger twice',
+    sql: `insert into eventstore.events (stream_id, revision, event_id, type, data, metadata, recorded_at)
+      select stream_id, (select max(revision) + 1 from eventstore.events e where e.stream_id = again.stream_id), id, type,
+        jsonb_set(data::jsonb, '{transactionId}', to_jsonb(id::text))::text, metadata, recorded_at
+      from (select e.*, gen_random_uuid() as id from eventstore.events e where position = ${A_REVERSAL}) again`,
+    finds: 'event-unclaimed',
+  },
+  {
+    name: 'a return is lost',
+    sql: `delete from points.claims where kind = 'return' and status = 'waiting'`,
+    finds: 'claim-missing',
+  },
+  {
+    name: 'a return was forgotten when its purchase came',
+    sql: `update points.claims set status = 'waiting' where kind = 'return' and status = 'taken'`,
+    finds: 'return-forgotten',
+  },
+  {
+    name: 'a draw of a lot is missing',
+    sql: `delete from points.lot_draws where transaction_id = (select transaction_id from points.lot_draws limit 1)`,
+    finds: 'draw-missing',
+  },
+  {
+    name: 'a lot was not drawn from',
+    sql: `update points.lots set remaining = amount where remaining < amount`,
+    finds: 'lot-differs',
+  },
+  {
+    name: 'a reversal was never told',
+    sql: `delete from messaging.log where topic = ${OUT} and convert_from(value, 'UTF8') like '%loyalty.points.reversed%'`,
+    finds: 'outgoing-missing',
+  },
   {
     name: 'an event is lost',
     sql: `delete from eventstore.events where position = ${AN_EVENT}`,
@@ -105,7 +152,7 @@ export const PLANTED_FAULTS = [
   {
     name: 'an outgoing event is lost and the next took its number',
     sql: `update messaging.log set value = replace(convert_from(value, 'UTF8'), ':loyalty.purchase.accepted"', ':other"')::bytea
-      where topic = ${OUT} and position = (select min(position) from messaging.log where topic = ${OUT} and convert_from(value, 'UTF8') like '%purchase.accepted%')`,
+      where topic = ${OUT} and position = (select min(position) from messaging.log where topic = ${OUT} and convert_from(value, 'UTF8') like '%:loyalty.purchase.accepted"%')`,
     finds: 'outgoing-invented',
   },
   {
@@ -127,7 +174,7 @@ export const PLANTED_FAULTS = [
   { name: 'a dead letter is swallowed', sql: `delete from messaging.dead_letters`, finds: 'dead-letter-missing' },
   {
     name: 'a member changed hands',
-    sql: `update points.account_references set member_id = gen_random_uuid() where reference = (select reference from points.claims where status = 'taken' limit 1)`,
+    sql: `update points.account_references set member_id = gen_random_uuid() where reference = (select reference from points.claims where status = 'taken' and kind = 'purchase' limit 1)`,
     finds: 'account-differs',
   },
   {

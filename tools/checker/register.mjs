@@ -42,6 +42,7 @@ export async function readClaims(tables, violations) {
       occurred,
       received: BigInt(row.received_at),
       points: pointsFor(content),
+      content,
     });
   }
   return claims;

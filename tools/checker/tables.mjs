@@ -8,11 +8,13 @@ const micros = (column) => `(extract(epoch from ${column}) * 1000000)::bigint::t
 
 const CLAIMS = `select kind, source, natural_id, claim_id, encode(hash, 'hex') as hash, status, reason, reference, account_id, revision,
   ${micros('occurred_at')}, ${micros('received_at')}, currency, total::text, content from points.claims where kind = 'purchase' order by source, natural_id`;
+const RETURNS = `select source, natural_id, claim_id, status, reason, reference, account_id, purchase_id, content from points.claims where kind = 'return'`;
 const CONFLICTS = `select source, natural_id, encode(hash, 'hex') as hash, reference, content from points.conflicts where kind = 'purchase'`;
 const REFERENCES = `select reference, member_id from points.account_references`;
 const EVENTS = `select e.position::text, stream_id, revision, event_id, type, data, ${micros('recorded_at')} from eventstore.events e order by e.position`;
-const TRANSACTIONS = `select transaction_id, account_id, revision, member_id, kind, amount::text, ${micros('occurred_at')}, ${micros('effective_at')},
+const TRANSACTIONS = `select transaction_id, account_id, revision, member_id, kind, amount::text, written_off::text, return_id, ${micros('occurred_at')}, ${micros('effective_at')},
   ${micros('recorded_at')}, source, purchase_id, explanation from points.transactions`;
+const DRAWS = `select account_id, revision, lot_id, amount::text, transaction_id from points.lot_draws`;
 const LOTS = `select lot_id, account_id, amount::text, remaining::text, ${micros('earned_at')}, ${micros('available_at')}, expires_at from points.lots`;
 const ACCOUNTS = `select account_id, member_id, revision, available::text, pending::text, held::text, debt::text, earned_total::text, redeemed_total::text,
   expired_total::text, reversed_total::text, ${micros('last_effective_at')} from points.accounts`;
@@ -34,11 +36,13 @@ const LAG = `select g.group_name, t.name as topic, count(*)::int as behind
 
 export const STATEMENTS = {
   claims: CLAIMS,
+  returns: RETURNS,
   conflicts: CONFLICTS,
   references: REFERENCES,
   events: EVENTS,
   transactions: TRANSACTIONS,
   lots: LOTS,
+  draws: DRAWS,
   accounts: ACCOUNTS,
   checkpoints: CHECKPOINTS,
   balances: BALANCES,

@@ -158,7 +158,7 @@ export class ReturnSettling {
     return books;
   }
 
-  /** Writes what changed, and tells of what the ledger does not tell: once, and again only where another reason holds it up. */
+  /** Writes what changed, and tells of what the ledger does not tell; that a return waits is told once, whatever it waits for next. */
   private async write(work: UnitOfWork, before: readonly Claim[], decided: readonly Claim[]): Promise<void> {
     const was = new Map(before.map((claim) => [keyText(claim), claim]));
     const changed = decided.filter((claim) => {
@@ -168,7 +168,9 @@ export class ReturnSettling {
     await this.parts.claims.decide(work, changed);
     await this.parts.claiming.publish(
       work,
-      changed.filter(({ status }) => status !== 'taking'),
+      changed.filter(
+        (claim) => claim.status !== 'taking' && !(claim.status === 'waiting' && was.get(keyText(claim))?.reason),
+      ),
     );
   }
 

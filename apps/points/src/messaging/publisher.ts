@@ -45,7 +45,7 @@ const outcomeEvent = (
   { id, ...told }: Omit<PublicOutcome, 'outcome'>,
 ): OutgoingEvent => {
   const verb = verbOf(outcome.status);
-  // A purchase of nobody that is claimed later is accepted once more, by the ledger.
+  // A purchase of nobody that is claimed later is accepted once more, by the ledger; so is what came back of it.
   const again = outcome.status === 'anonymous' ? ':anonymous' : '';
   const parts = { ...told, id: `${id}:loyalty.${kind}.${verb}${again}`, source: SOURCE };
   switch (kind) {
@@ -54,7 +54,7 @@ const outcomeEvent = (
     case 'return': {
       // What a person decides on may still be taken: it is not refused, and waits for nothing that its sender could send.
       const type = `loyalty.return.${outcome.status === 'quarantined' ? 'quarantined' : verb}` as const;
-      return outgoingEvent({ ...parts, type, id: `${id}:${type}`, data: { returnId: naturalId, ...outcome } });
+      return outgoingEvent({ ...parts, type, id: `${id}:${type}${again}`, data: { returnId: naturalId, ...outcome } });
     }
     case 'activity':
       return outgoingEvent({ ...parts, type: `loyalty.activity.${verb}`, data: { activityId: naturalId, ...outcome } });
