@@ -97,6 +97,32 @@ describe('vafa with a running club', () => {
   );
 
   it(
+    'tells the past: closes what was imported, and gives statements of it',
+    async () => {
+      const rows = [
+        'p1,external:past,2024-01-05T10:00:00Z,EUR,10.00',
+        'p2,external:past,2024-02-05T10:00:00Z,EUR,5.00',
+      ];
+      await writeFile(inFolder('p.csv'), ['purchaseId,member,occurredAt,currency,amount', ...rows, ''].join('\n'));
+      const imported = await club.json('import', 'purchases', 'p.csv', '--enrol', '--close', '2024-01');
+      expect(imported).toMatchObject({ code: 0, taken: 2 });
+      expect(await club.json('periods', 'list')).toMatchObject({ items: [{ period: '2024-01', start: null }] });
+      expect(await club.json('periods', 'close', '2024-01')).toMatchObject({ code: 0, period: '2024-01' });
+      expect((await club.vafa('periods', 'close', '2924-01')).code).toBe(1);
+      expect((await club.vafa('periods', 'close', 'last')).code).toBe(2);
+      const then = ['--as-of', '2024-01-31T00:00:00Z'];
+      expect(await club.json('points', 'external:past', ...then)).toMatchObject({ balance: 10 });
+      expect((await club.vafa('points', 'external:past', '--as-of', 'then')).code).toBe(1);
+      const statement = ['points', 'statement', 'external:past', '--period', '2024-01'];
+      expect(await club.json(...statement)).toMatchObject({ closed: true, opening: 0, closing: 10 });
+      expect((await club.vafa(...statement, '--format', 'csv')).stdout).toMatch(/\r\nclosing,2024-01-31,/);
+      expect((await club.vafa(...statement, '--format', 'pdf', '--language', 'fa', '--out', 'p.pdf')).code).toBe(0);
+      expect((await readFile(inFolder('p.pdf'))).subarray(0, 5).toString()).toBe('%PDF-');
+    },
+    LONG_MS,
+  );
+
+  it(
     'takes up what waited once the member is imported',
     async () => {
       await writeFile(
