@@ -34,7 +34,7 @@ async function compileAll(source, target, stamp) {
   const files = await readdir(source, { recursive: true, withFileTypes: true });
   await Promise.all(
     files
-      .filter((file) => file.isFile() && !/\.(int-|e2e-|kafka-)?spec\.ts$/.test(file.name))
+      .filter((file) => file.isFile() && !/\.(int-|e2e-|kafka-|eventstoredb-)?spec\.ts$/.test(file.name))
       .map((file) =>
         compile(join(file.parentPath, file.name), join(target, relative(source, file.parentPath), file.name)),
       ),

@@ -35,6 +35,11 @@ export class RunningClub {
     return new RunningClub(folder, settings);
   }
 
+  /** The same club with other settings, while it is stopped. */
+  with(settings: Readonly<Record<string, string>>): RunningClub {
+    return new RunningClub(this.folder, settings);
+  }
+
   async start(): Promise<void> {
     this.output = '';
     const child = spawn(process.execPath, [SCRIPT, 'start'], { env: this.env(), cwd: this.folder });

@@ -1,7 +1,9 @@
 import { resolve } from 'node:path';
 import {
+  chooseEventStoreDb,
   chooseKafka,
   commonConfig,
+  eventStoreDbConfig,
   httpConfig,
   kafkaConfig,
   oidcConfig,
@@ -10,6 +12,7 @@ import {
   serviceConfig,
   type CommonConfig,
   type Environment,
+  type EventStoreDbChoice,
   type HttpConfig,
   type KafkaChoice,
   type OidcOptions,
@@ -25,6 +28,8 @@ export type StandaloneConfig = Omit<CommonConfig, 'dataFolder'> &
     readonly folder: string;
     /** Absent where the bus is in PostgreSQL. */
     readonly kafka?: KafkaChoice | undefined;
+    /** Absent where the ledger is in PostgreSQL. */
+    readonly eventStoreDb?: EventStoreDbChoice | undefined;
     readonly oidc: OidcOptions | null;
     readonly http: HttpConfig;
   };
@@ -41,9 +46,10 @@ export function readStandaloneConfig(env: Environment, root: string): Standalone
     http: httpConfig,
     service: serviceConfig,
     kafka: kafkaConfig,
+    eventStoreDb: eventStoreDbConfig,
     standalone: standaloneConfig,
   };
-  const { common, oidc, http, service, kafka, standalone } = readConfigs(definitions, env);
+  const { common, oidc, http, service, kafka, eventStoreDb, standalone } = readConfigs(definitions, env);
   const { dataFolder, ...rest } = common;
   const { migrate: _always, ...shared } = service;
   return Object.freeze({
@@ -54,5 +60,6 @@ export function readStandaloneConfig(env: Environment, root: string): Standalone
     oidc: oidcOptions(oidc),
     http,
     kafka: chooseKafka(kafka),
+    eventStoreDb: chooseEventStoreDb(eventStoreDb),
   });
 }

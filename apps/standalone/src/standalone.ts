@@ -138,6 +138,7 @@ async function openShared(
     deadLetterKey: await openDeadLetterKey(folder, config.deadLetterKey),
     deadLetters: deadLetterSettings(config),
     kafka: config.kafka,
+    eventStoreDb: config.eventStoreDb,
     logger,
   });
   cleanup.defer(() => shared.close());

@@ -24,6 +24,18 @@ export {
   type PageApplied,
   type Projection,
 } from './log-reader.js';
+export {
+  INSTALLATION_STREAM,
+  STORE_NAMES,
+  claim,
+  installationOf,
+  readHome,
+  requireHomeInEventStoreDb,
+  requireHomeInPostgres,
+  type LedgerHome,
+  type LedgerStore,
+} from './ledger-home.js';
+export * from './ledger-move.js';
 export { LruMap } from './lru-map.js';
 export { MemoryEventStore, MemoryLog } from './memory/memory-event-store.js';
 export { addCheckpointGeneration, CheckpointMovedError, createCheckpointTable } from './checkpoint.js';

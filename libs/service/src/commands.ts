@@ -7,4 +7,7 @@ export { ClockRefusal, type Clock } from './clock/clock.js';
 export { DatabaseClock } from './clock/database-clock.js';
 export { listSettings, unknownSettings, type SettingListing } from './config.js';
 export { silentLogger } from './logger.js';
+export { claim, copyLog, placeAfter, proveLog, requireSame } from '@vafa/event-sourcing';
+export type { LogProof, Place, Position } from '@vafa/event-sourcing';
+export { openLedger, type OpenLedger } from './open-ledger.js';
 export { commonConfig, serviceConfig } from './settings.js';

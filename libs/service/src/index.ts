@@ -46,6 +46,7 @@ export type { FieldError, Language, ProblemKind, ProblemMore } from './http/prob
 export type { Route } from './http/route-table.js';
 export { FieldsPipe, fieldErrors } from './http/validation.js';
 export { Installation, migrateInstallation, migrationSets, type InstallationOptions } from './installation.js';
+export { chooseEventStoreDb, eventStoreDbConfig, type EventStoreDbChoice } from './event-store-db.js';
 export { chooseKafka, kafkaConfig, type KafkaChoice } from './kafka.js';
 export { keyFile, openDeadLetterKey } from './key-file.js';
 export { createLogger, silentLogger, type LogLevel, type Logger, type LoggerOptions } from './logger.js';

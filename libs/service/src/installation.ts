@@ -1,5 +1,12 @@
 import { TOPICS } from '@vafa/contracts';
-import { MemoryEventStore, PostgresEventStore, eventStoreMigrations, type EventStore } from '@vafa/event-sourcing';
+import {
+  MemoryEventStore,
+  PostgresEventStore,
+  eventStoreMigrations,
+  requireHomeInEventStoreDb,
+  requireHomeInPostgres,
+  type EventStore,
+} from '@vafa/event-sourcing';
 import {
   KafkaMessageBus,
   MemoryMessageBus,
@@ -17,6 +24,7 @@ import { DatabaseClock } from './clock/database-clock.js';
 import { DeadLetterPurge } from './dead-letters/dead-letter-purge.js';
 import { serviceMigrations } from './clock/migrations.js';
 import type { ServiceContext, ServiceDefinition } from './definition.js';
+import { StoreActivity, openEventStoreDb, type EventStoreDbChoice } from './event-store-db.js';
 import { Health } from './health.js';
 import type { HttpConfig } from './http/http-settings.js';
 import { BusActivity, openKafkaBus, type KafkaChoice } from './kafka.js';
@@ -62,6 +70,8 @@ export type InstallationOptions = {
   readonly adapters?: 'postgres' | 'memory';
   /** The brokers that carry the bus in place of PostgreSQL, which then keeps the outbox. */
   readonly kafka?: KafkaChoice | undefined;
+  /** The EventStoreDB that keeps the ledger in place of PostgreSQL. */
+  readonly eventStoreDb?: EventStoreDbChoice | undefined;
   /** Another clock than the one in the database. */
   readonly clock?: Clock;
   /** Whether metrics tell of the process as well: for the first service of a process only. */
@@ -78,6 +88,7 @@ export class Installation {
   private processMetrics: boolean;
   private purging: DeadLetterPurge | undefined;
   private readonly activity: BusActivity;
+  private readonly storeActivity: StoreActivity;
   /** Rejects when a shared part cannot go on for good: the process has to end. */
   readonly lost: Promise<never>;
   readonly bus: MessageBus;
@@ -86,13 +97,14 @@ export class Installation {
   private constructor(
     private readonly options: InstallationOptions,
     private readonly pools: Pools,
-    { bus, eventStore, activity, lost }: Adapters,
+    { bus, eventStore, activity, storeActivity, lost }: Adapters,
     readonly clock: Clock,
   ) {
     this.processMetrics = options.processMetrics ?? true;
     this.bus = bus;
     this.eventStore = eventStore;
     this.activity = activity;
+    this.storeActivity = storeActivity;
     this.lost = lost;
   }
 
@@ -110,7 +122,11 @@ export class Installation {
       const clock = options.clock ?? (await openClock(options, pools));
       return new Installation(options, pools, adapters, clock);
     } catch (error) {
-      if (adapters !== undefined) await closing('bus', adapters.bus.close.bind(adapters.bus), options.logger);
+      if (adapters !== undefined) {
+        const { bus, eventStore } = adapters;
+        await closing('bus', () => bus.close(), options.logger);
+        await closing('event store', () => eventStore.close(), options.logger);
+      }
       await pools.close();
       throw error;
     }
@@ -127,6 +143,7 @@ export class Installation {
     const metrics = new Metrics(name, { process: this.processMetrics });
     this.processMetrics = false;
     if (this.bus instanceof KafkaMessageBus) this.activity.expose(metrics, this.bus);
+    this.storeActivity.expose(metrics, this.eventStore);
     const { bus, eventStore, clock } = this;
     const health = new Health(logger);
     const { verifier, http, deadLetterKey } = this.options;
@@ -195,6 +212,7 @@ type Adapters = {
   readonly bus: MessageBus;
   readonly eventStore: EventStore;
   readonly activity: BusActivity;
+  readonly storeActivity: StoreActivity;
   readonly lost: Promise<never>;
 };
 
@@ -205,7 +223,8 @@ const openAdapters = async (options: InstallationOptions, pools: Pools): Promise
   const { promise: lost, reject: onFatal } = Promise.withResolvers<never>();
   // Whoever runs the process waits for it; where nobody does, the log and readiness say it.
   lost.catch((err: unknown) => logger.fatal({ err, part: 'bus' }, 'the bus cannot go on'));
-  const shared = { activity, lost };
+  const storeActivity = new StoreActivity();
+  const shared = { activity, storeActivity, lost };
   if (adapters === 'memory')
     return { bus: new MemoryMessageBus({ onError }), eventStore: new MemoryEventStore(), ...shared };
   const database = await pools.open('bus', messagingMigrations, BUS_POOL_SIZE);
@@ -213,8 +232,34 @@ const openAdapters = async (options: InstallationOptions, pools: Pools): Promise
     kafka === undefined
       ? new PostgresMessageBus(database, { onError })
       : openKafkaBus({ choice: kafka, database, logger, activity, onError, onFatal });
-  const store = await pools.open('store', eventStoreMigrations, STORE_POOL_SIZE);
-  return { bus, eventStore: new PostgresEventStore(store), ...shared };
+  try {
+    return { bus, eventStore: await openStore(options, pools, storeActivity), ...shared };
+  } catch (error) {
+    await closing('bus', () => bus.close(), logger);
+    throw error;
+  }
+};
+
+/** The ledger, in the one store that it lives in. @throws StartupError where it lives in another than the one configured. */
+const openStore = async (
+  { eventStoreDb, logger }: InstallationOptions,
+  pools: Pools,
+  activity: StoreActivity,
+): Promise<EventStore> => {
+  const poolSize = eventStoreDb === undefined ? STORE_POOL_SIZE : 1;
+  const database = await pools.open('store', eventStoreMigrations, poolSize);
+  if (eventStoreDb === undefined) {
+    await requireHomeInPostgres(database);
+    return new PostgresEventStore(database);
+  }
+  const store = await openEventStoreDb(eventStoreDb, activity, logger);
+  try {
+    await requireHomeInEventStoreDb(database, store);
+    return store;
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
 };
 
 const openClock = async ({ production, logger }: InstallationOptions, pools: Pools): Promise<Clock> => {

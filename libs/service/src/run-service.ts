@@ -4,6 +4,7 @@ import { oidcConfig, oidcOptions } from './auth/oidc-settings.js';
 import { openVerifier } from './auth/open-verifier.js';
 import { ConfigError, readConfigs, unknownSettings, type Environment } from './config.js';
 import type { RunningService, ServiceDefinition } from './definition.js';
+import { chooseEventStoreDb, eventStoreDbConfig, type EventStoreDbChoice } from './event-store-db.js';
 import { httpConfig, type HttpConfig } from './http/http-settings.js';
 import { Installation, migrateInstallation } from './installation.js';
 import { chooseKafka, kafkaConfig, type KafkaChoice } from './kafka.js';
@@ -22,6 +23,7 @@ type Settings<Config> = {
   readonly http: HttpConfig;
   readonly service: ServiceConfig & { readonly databaseUrl: string };
   readonly kafka: KafkaChoice | undefined;
+  readonly eventStoreDb: EventStoreDbChoice | undefined;
   readonly own: Config;
 };
 
@@ -51,9 +53,10 @@ const readSettings = <Config>(definition: ServiceDefinition<Config>, env: Enviro
     http: httpConfig,
     service: serviceConfig,
     kafka: kafkaConfig,
+    eventStoreDb: eventStoreDbConfig,
     own: definition.config,
   };
-  const { common, oidc, http, service, kafka, own } = readConfigs(definitions, env);
+  const { common, oidc, http, service, kafka, eventStoreDb, own } = readConfigs(definitions, env);
   const { databaseUrl } = service;
   if (databaseUrl === null) {
     const detail = 'VAFA_DATABASE_URL is not set: a service on its own has no embedded database';
@@ -65,6 +68,7 @@ const readSettings = <Config>(definition: ServiceDefinition<Config>, env: Enviro
     http,
     service: { ...service, databaseUrl },
     kafka: chooseKafka(kafka),
+    eventStoreDb: chooseEventStoreDb(eventStoreDb),
     own,
   };
 };
@@ -104,7 +108,7 @@ const serve = async <Config>(
 };
 
 const openInstallation = async (
-  { common, oidc, http, service, kafka }: Settings<unknown>,
+  { common, oidc, http, service, kafka, eventStoreDb }: Settings<unknown>,
   logger: Logger,
 ): Promise<Installation> => {
   const folder = join(common.dataFolder, 'keys');
@@ -118,6 +122,7 @@ const openInstallation = async (
     deadLetterKey: await openDeadLetterKey(folder, service.deadLetterKey),
     deadLetters: deadLetterSettings(service),
     kafka,
+    eventStoreDb,
     logger,
   });
 };

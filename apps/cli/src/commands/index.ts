@@ -9,6 +9,7 @@ import { discardLetters, listLetters, replayLetters, showLetter } from './dead-l
 import { exportTable } from './export.js';
 import { generatePurchases } from './generate-purchases.js';
 import { inboxCommands } from './inbox.js';
+import { moveLedger } from './move.js';
 import { closePeriods, listPeriods } from './periods.js';
 import { pointsStatement } from './points-statement.js';
 import { migrate } from './migrate.js';
@@ -44,6 +45,7 @@ export const commands: readonly Command[] = [
   migrate,
   backup,
   restore,
+  moveLedger,
   clock,
   audit,
 ];

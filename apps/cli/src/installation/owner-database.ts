@@ -5,7 +5,7 @@ import { Refusal, type Surroundings } from '../command.js';
 import { runningInstallation } from './run-file.js';
 
 /** The URL with which every schema can be read: `VAFA_DATABASE_URL`, or the embedded database's own. */
-const ownerUrl = async (surroundings: Surroundings): Promise<string> => {
+export const ownerUrl = async (surroundings: Surroundings): Promise<string> => {
   const given = surroundings.env['VAFA_DATABASE_URL']?.trim();
   if (given !== undefined && given !== '') return given;
   const { databaseOwner } = await runningInstallation(surroundings);

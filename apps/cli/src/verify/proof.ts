@@ -2,17 +2,17 @@ import type pg from 'pg';
 
 import { Differences } from './differences.js';
 import { emptyAccount, fold, micros, type FoldedAccount, type FoldedMovement, type LedgerEvent } from './fold.js';
+import type { FoldedLog } from './folded-log.js';
 import {
   ACCOUNTS,
-  BEGINNINGS,
   CLAIMS,
-  DECLARE_EVENTS,
   DRAWS,
   FETCH_EVENTS,
   LOTS,
   MOVEMENTS,
-  POSITIONS,
   TOTALS,
+  beginnings,
+  declareEvents,
 } from './queries.js';
 
 /** Folded accounts and movements that are compared at a time. A single account with more lots is still compared at once. */
@@ -80,6 +80,7 @@ export class Proof {
 
   constructor(
     private readonly client: pg.Client,
+    private readonly log: FoldedLog,
     private readonly differences: Differences,
     private readonly onProgress: (events: number) => void,
     private readonly signal: AbortSignal,
@@ -87,8 +88,8 @@ export class Proof {
 
   /** Call it within a repeatable-read transaction. */
   async run(): Promise<ProofFigures> {
-    const [position] = await this.rows<{ folded: string; behind: string }>(POSITIONS);
-    await this.client.query(DECLARE_EVENTS, [position?.folded ?? '0']);
+    const { table, upTo, behind } = this.log;
+    await this.client.query(declareEvents(table, upTo));
     let account: FoldedAccount | undefined;
     for (;;) {
       this.signal.throwIfAborted();
@@ -110,7 +111,7 @@ export class Proof {
     await this.compareAccounts();
     await this.compareTotals();
     const { events, accounts, points } = this.figures;
-    return { events, accounts, points: points.toString(), behind: Number(position?.behind ?? '0') };
+    return { events, accounts, points: points.toString(), behind };
   }
 
   private fold(account: FoldedAccount, row: EventRow): void {
@@ -221,7 +222,10 @@ export class Proof {
   private async beginnings(wanted: readonly (readonly [string, number])[]): Promise<Map<string, FoldedAccount>> {
     const folded = new Map<string, FoldedAccount>();
     if (wanted.length === 0) return folded;
-    const rows = await this.rows<EventRow>(BEGINNINGS, [wanted.map(([id]) => id), wanted.map(([, upTo]) => upTo)]);
+    const rows = await this.rows<EventRow>(beginnings(this.log.table), [
+      wanted.map(([id]) => id),
+      wanted.map(([, upTo]) => upTo),
+    ]);
     for (const row of rows) {
       const account = folded.get(row.account) ?? emptyAccount(row.account);
       folded.set(row.account, account);

@@ -5,17 +5,27 @@ const at = (column: string): string => `to_char(${column} at time zone 'UTC', 'Y
 const times = (...columns: string[]): string =>
   columns.map((column) => `coalesce(${at(column)}, '-')`).join(` || ' ' || `);
 
-/** How far the read models have come, and how far the log. */
-export const POSITIONS = `
-  select coalesce((select position::bigint from points.checkpoints where name = 'points'), 0)::text as folded,
-         (select count(*) from eventstore.events where ${STREAMS}
-            and position > coalesce((select position::bigint from points.checkpoints where name = 'points'), 0))::text as behind`;
+/** How far the read models have come. */
+export const FOLDED = `select position, events::int as events from points.checkpoints where name = 'points'`;
+
+/** Events of accounts behind a position of the log in this database. */
+export const BEHIND = `select count(*)::int as behind from eventstore.events where ${STREAMS} and position > $1::bigint`;
+
+/** A copy of a log that lies elsewhere, for as long as the connection. */
+export const LEDGER_COPY = 'pg_temp.ledger';
+export const LEDGER_COLUMNS = ['stream_id', 'revision', 'event_id', 'type', 'data', 'recorded_at'] as const;
+export const CREATE_COPY = `
+  create temp table ledger (
+    stream_id text collate "C" not null, revision integer not null, event_id uuid not null, type text not null,
+    data text not null, recorded_at timestamptz not null)`;
+export const INDEX_COPY = 'create index on pg_temp.ledger (stream_id, revision)';
+export const DROP_COPY = 'drop table if exists pg_temp.ledger';
 
 /** The log up to the checkpoint, stream by stream. */
-export const DECLARE_EVENTS = `
+export const declareEvents = (table: string, upTo: string): string => `
   declare log no scroll cursor for
   select substr(stream_id, 9) as account, revision, event_id as id, type, data, ${at('recorded_at')} as recorded_at
-  from eventstore.events where ${STREAMS} and position <= $1 order by stream_id, revision`;
+  from ${table} where ${STREAMS} ${upTo} order by stream_id, revision`;
 
 export const FETCH_EVENTS = 'fetch 2000 from log';
 
@@ -25,10 +35,10 @@ export const ACCOUNTS = `
   from points.accounts where account_id = any($1::uuid[])`;
 
 /** The beginnings of streams, each up to a revision: for accounts whose snapshot lags behind their row. */
-export const BEGINNINGS = `
+export const beginnings = (table: string): string => `
   select substr(event.stream_id, 9) as account, event.revision, event.event_id as id, event.type, event.data, ${at('event.recorded_at')} as recorded_at
   from unnest($1::text[], $2::integer[]) as wanted(account, upto)
-  join eventstore.events event on event.stream_id = 'account-' || wanted.account and event.revision <= wanted.upto
+  join ${table} event on event.stream_id = 'account-' || wanted.account and event.revision <= wanted.upto
   order by event.stream_id, event.revision`;
 
 export const LOTS = `
@@ -67,14 +77,12 @@ export const TOTALS = `
          (select coalesce(sum(remaining), 0) from analytics.points_lots)::text as "analytics.points_lots.remaining",
          (select coalesce(sum(points), 0) from analytics.purchases)::text as "analytics.purchases.points"`;
 
-/** Claims that are taken and whose event is nowhere in the ledger. Activities have none. */
+/** Claims that are taken and whose event the read models do not have; whether the ledger has it is asked there. Activities have none. */
 export const UNSETTLED = `
-  select claim.source, claim.natural_id, claim.claim_id as id, claim.status
+  select claim.source, claim.natural_id, claim.claim_id as id, claim.status, 'account-' || claim.account_id as stream, claim.revision
   from points.claims claim
   where claim.status in ('taken', 'taking') and claim.kind <> 'activity'
     and not exists (select 1 from points.transactions movement where movement.transaction_id = claim.claim_id)
-    and not exists (select 1 from eventstore.events event where event.stream_id = 'account-' || claim.account_id
-                      and event.revision > claim.revision and event.event_id = claim.claim_id)
   limit 1000`;
 
 /** References that do not lead to the member that members knows, and members that have none. */

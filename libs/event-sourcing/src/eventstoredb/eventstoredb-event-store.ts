@@ -171,6 +171,11 @@ export class EventStoreDbEventStore implements EventStore {
     const { streamNameFilter, START } = this.api;
     const from = after === null ? null : wirePosition(after);
     const head = await this.trying(() => headOf(this.api, this.client, this.options.callDeadlineMs));
+    if (from !== null && from.commit > (head?.commit ?? 0n))
+      throw new Error(
+        `the log of EventStoreDB ends before the position ${after} up to which it was read: ` +
+          `${SETTING} names another server than before, or one that an older backup was restored to`,
+      );
     // The handler is given before there is anything to hand over to.
     const late: { log?: LogSubscription } = {};
     const searching = {
@@ -187,7 +192,9 @@ export class EventStoreDbEventStore implements EventStore {
       { highWaterMark: Math.max(HIGH_WATER_MARK, options.pageSize) },
     );
     const until = options.until === undefined ? null : wirePosition(options.until);
-    late.log = new LogSubscription({ subscription, after: from, until, head, pageSize: options.pageSize, signal });
+    const ownOnly = prefix === '';
+    const { pageSize } = options;
+    late.log = new LogSubscription({ subscription, after: from, until, head, pageSize, ownOnly, signal });
     return late.log;
   }
 

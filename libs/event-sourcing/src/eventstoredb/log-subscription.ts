@@ -1,7 +1,7 @@
 import type { AllStreamSubscription } from '@eventstore/db-client';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { LogPage, Position } from '../event-store.js';
-import { fromWire, positionOf } from './wire-form.js';
+import { fromWire, isOurs, positionOf } from './wire-form.js';
 import type { WireEvent, WirePosition } from './wire-form.js';
 
 /** Events that wait to be read, at least: a live subscriber that falls some 200 behind what the client holds is dropped by the server. */
@@ -22,6 +22,8 @@ export type LogSubscriptionOptions = {
   /** The end of the log before the subscription began: once caught up, everything up to it has been given. */
   readonly head: WirePosition | null;
   readonly pageSize: number;
+  /** Whether what somebody else has written is left out, rather than refused: where every stream is asked for. */
+  readonly ownOnly: boolean;
   readonly signal: AbortSignal;
 };
 
@@ -104,8 +106,9 @@ export class LogSubscription {
   }
 
   private pageOf(events: readonly WireEvent[]): LogPage {
-    const { until, subscription, head } = this.options;
-    const wanted = until === null ? events : events.filter(({ position }) => position && !isBehind(until, position));
+    const { until, subscription, head, ownOnly } = this.options;
+    const within = until === null ? events : events.filter(({ position }) => position && !isBehind(until, position));
+    const wanted = ownOnly ? within.filter(isOurs) : within;
     const caughtUp = this.isLive && subscription.readableLength === 0;
     const position = this.position ?? (head === null ? NOWHERE : positionOf(head));
     return { events: wanted.map(fromWire), position, caughtUp };

@@ -45,6 +45,10 @@ export const wireBytes = (event: NewEvent): number =>
   Buffer.byteLength(headOf(event)) +
   2 * event.type.length;
 
+/** Whether it bears the mark of ours. */
+export const isOurs = ({ isJson, metadata }: WireEvent): boolean =>
+  !isJson && metadata instanceof Uint8Array && textOf(metadata.subarray(0, MARK.length)) === MARK;
+
 /** As it was appended. @throws UnknownEventError for an event that somebody else has written. */
 export const fromWire = (event: WireEvent): StoredEvent => {
   const revision = Number(event.revision);

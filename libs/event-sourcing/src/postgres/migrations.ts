@@ -29,10 +29,33 @@ class CreateEvents1764000000000 implements MigrationInterface {
   }
 }
 
+/**
+ * Where the ledger lives, once it has been told to live elsewhere, and whether it is on its way. Services read it when they start; only a first
+ * start on EventStoreDB and `vafa move` write it.
+ */
+class LedgerHome1796000000001 implements MigrationInterface {
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.query(`
+      create table eventstore.home (
+        singleton boolean primary key default true check (singleton),
+        store text not null check (store in ('postgres', 'eventstoredb')),
+        installation uuid not null,
+        moving_to text check (moving_to in ('postgres', 'eventstoredb') and moving_to <> store),
+        moved_until text,
+        since timestamptz not null default clock_timestamp()
+      )`);
+    await runner.query(`comment on table eventstore.home is 'Where the ledger lives; no row: in this database'`);
+  }
+
+  async down(): Promise<void> {
+    throw new Error('migrations go forward only');
+  }
+}
+
 /** The event store's schema; its role may read and add, and can change or remove nothing. */
 export const eventStoreMigrations: MigrationSet = {
   schema: 'eventstore',
   role: 'vafa_eventstore',
   rights: 'append-only',
-  migrations: [CreateEvents1764000000000],
+  migrations: [CreateEvents1764000000000, LedgerHome1796000000001],
 };

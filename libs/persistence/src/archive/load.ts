@@ -97,7 +97,7 @@ const refuseInUse = async (client: pg.Client): Promise<void> => {
 };
 
 /** Tables that a first start fills by itself. */
-const FILLED_BY_ITSELF = ['migrations', 'clock', 'topics', 'checkpoints', 'reader_lag', 'offsets'];
+const FILLED_BY_ITSELF = ['migrations', 'clock', 'home', 'topics', 'checkpoints', 'reader_lag', 'offsets'];
 
 const refuseFilled = async (client: pg.Client, sets: readonly MigrationSet[]): Promise<void> => {
   const { rows: marked } = await client.query('select from pg_namespace where nspname = $1', [RESTORE_SCHEMA]);

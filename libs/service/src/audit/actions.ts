@@ -14,6 +14,7 @@ export const AUDIT_ACTIONS = {
   'periods.closed': 'A period was closed, and its statements with it. Subject: the period.',
   'clock.moved': 'Business time was moved on. Subject: `clock`; `details`: from when to when.',
   'read-models.rebuilt': 'Somebody asked for a rebuild of a read model. Subject: the read model.',
+  'ledger.moved': 'The ledger changed its store. Subject: `ledger`; `details`: where to, how many events and streams.',
   'backup.written': 'Somebody wrote a backup. Subject: `database`; `details`: how many rows.',
   'backup.restored':
     'A backup took the place of what was here. Subject: its file; `details`: of when, by which version.',

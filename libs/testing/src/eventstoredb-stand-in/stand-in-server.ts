@@ -51,6 +51,8 @@ export class EventStoreDbStandIn {
     cutAppends: { when: 'after-stored', count: 0 },
   };
   private readonly grpc = new Server({ 'grpc.max_receive_message_length': 32 * 1024 * 1024 });
+  /** Appends that were looked at, whatever came of them. */
+  appends = 0;
   private readonly links = new Set<Link>();
   private readonly stalled = new Map<string, Promise<void>>();
   private lastTurn: Promise<void> = Promise.resolve();
@@ -161,7 +163,10 @@ export class EventStoreDbStandIn {
     return {
       refusal: (metadata, writes) => this.refusal(metadata, writes),
       turn: (streamId) => this.turn(streamId),
-      stored: () => !this.takeCut('after-stored'),
+      stored: () => {
+        this.appends++;
+        return !this.takeCut('after-stored');
+      },
       delay: async () => (this.faults.latencyMs > 0 ? pause(this.faults.latencyMs) : undefined),
     };
   }
