@@ -222,20 +222,39 @@ const balancesOf = async (client) => {
   return rows;
 };
 
-/** What an undisturbed run would have given, from the inputs alone; of two contents under one id the claim says which came first. */
-async function expectedBalances(client, { purchases }) {
+/**
+ * What an undisturbed run would have given, from the inputs alone: each purchase without what came back of it. Of two contents under one id the
+ * claim says which came first, and of more returns than there was to give back, which of them were taken.
+ */
+async function expectedBalances(client, { purchases, returns }) {
   const { rows } = await client.query(
-    `select source || ' ' || natural_id as key, encode(hash, 'hex') as hash, status from points.claims`,
+    `select kind, source || ' ' || natural_id as key, encode(hash, 'hex') as hash from points.claims where status = 'taken'`,
   );
+  const firstOf = (inputs, { key, hash }) =>
+    inputs.get(key)?.find(({ event }) => contentHash(event.data) === hash)?.event;
+  const back = new Map();
+  for (const row of rows.filter(({ kind }) => kind === 'return')) {
+    const event = firstOf(returns, row);
+    if (event === undefined) continue;
+    const purchase = `${event.source} ${event.data.purchaseId}`;
+    back.set(purchase, [...(back.get(purchase) ?? []), event.data]);
+  }
   const balances = new Map();
-  for (const { key, hash, status } of rows) {
-    const first = purchases.get(key)?.find(({ event }) => contentHash(event.data) === hash);
-    if (first === undefined || status !== 'taken') continue;
-    const { data } = first.event;
-    balances.set(data.member, (balances.get(data.member) ?? 0n) + pointsFor(data));
+  for (const row of rows.filter(({ kind }) => kind === 'purchase')) {
+    const data = firstOf(purchases, row)?.data;
+    if (data === undefined) continue;
+    const points = pointsFor({ ...data, lines: keptOf(data.lines, back.get(row.key) ?? []) });
+    balances.set(data.member, (balances.get(data.member) ?? 0n) + points);
   }
   return balances;
 }
+
+const keptOf = (lines, returned) =>
+  lines.map((line) => {
+    const gone = returned.flatMap((one) => one.lines ?? []).filter(({ lineId }) => lineId === line.lineId);
+    const left = line.amount - gone.reduce((sum, { amount }) => sum + amount, 0);
+    return { ...line, amount: returned.some(({ whole }) => whole) ? 0 : left };
+  });
 
 async function withLimit(work, timeoutMs, what) {
   const timer = AbortSignal.timeout(timeoutMs);

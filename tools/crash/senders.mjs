@@ -50,7 +50,7 @@ export class Senders {
 
   async #single({ events: [event], waitSeconds, hangUpAfterMs }) {
     const n = this.#log.sent({ op: 'purchase', door: 'http', event });
-    const answer = await this.#call({ path: '/v1/purchases', body: event, ...options(waitSeconds, hangUpAfterMs) });
+    const answer = await this.#call({ path: pathOf(event), body: event, ...options(waitSeconds, hangUpAfterMs) });
     if (answer === undefined) return false;
     const { status, body } = answer;
     if (status === 409) this.#log.acknowledged(n, { outcome: { status: 'conflict' } });
@@ -61,8 +61,15 @@ export class Senders {
   }
 
   async #batch({ events, waitSeconds, hangUpAfterMs }) {
+    // Each kind has its own door; what was sent before a fault is sent again with the rest, which does no harm.
+    for (const kind of Map.groupBy(events, pathOf).values())
+      if (!(await this.#batchOfOne(kind, waitSeconds, hangUpAfterMs))) return false;
+    return true;
+  }
+
+  async #batchOfOne(events, waitSeconds, hangUpAfterMs) {
     const numbers = events.map((event) => this.#log.sent({ op: 'purchase', door: 'batch', event }));
-    const call = { path: '/v1/purchases/batch', body: events, ...options(waitSeconds, hangUpAfterMs) };
+    const call = { path: `${pathOf(events[0])}/batch`, body: events, ...options(waitSeconds, hangUpAfterMs) };
     const answer = await this.#call(call);
     if (answer === undefined) return false;
     if (answer.status !== 200 && answer.status !== 202) throw unexpected(answer);
@@ -70,7 +77,7 @@ export class Senders {
     if (results.length !== events.length) throw unexpected(answer);
     numbers.forEach((n, i) => {
       const outcome = results[i];
-      if (outcome.purchaseId !== events[i].data.purchaseId) throw unexpected(answer);
+      if (idOf(outcome) !== idOf(events[i].data)) throw unexpected(answer);
       this.#log.acknowledged(n, outcome.status === 'accepted' ? {} : { outcome });
     });
     return true;
@@ -129,6 +136,9 @@ export class Senders {
     }
   }
 }
+
+const pathOf = ({ type }) => (type === 'commerce.purchase.returned' ? '/v1/returns' : '/v1/purchases');
+const idOf = ({ returnId, purchaseId }) => returnId ?? purchaseId;
 
 const options = (waitSeconds, hangUpAfterMs) => ({
   headers: waitSeconds > 0 ? { prefer: `wait=${waitSeconds}` } : {},

@@ -16,7 +16,7 @@ const DAY_MS = 24 * 60 * 60 * 1_000;
 /**
  * What a day of a busy and careless shop looks like, the same for the same seed: few members who buy most, enrolments in between (some long
  * after the first purchase, some never), receipts sent twice at once or much later, ids used again for something else, purchases of nobody, of
- * nothing and of tomorrow, and bytes that are no event.
+ * nothing and of tomorrow, returns of parts, of the whole, of too much, before their purchase and again, and bytes that are no event.
  */
 export class Workload {
   #random;
@@ -72,7 +72,9 @@ export class Workload {
     const random = this.#random;
     if (this.#history.length > 0 && random.chance(0.05)) return [random.pick(this.#history)];
     if (this.#history.length > 0 && random.chance(0.02)) return [this.#altered(random.pick(this.#history))];
+    if (this.#history.length > 0 && random.chance(0.12)) return this.#returns(random.pick(this.#history));
     const event = this.#purchase();
+    if (random.chance(0.02)) return [this.#return(event), event];
     if (this.#history.length < HISTORY_MAX) this.#history.push(event);
     else this.#history[random.between(0, HISTORY_MAX - 1)] = event;
     return random.chance(0.06) ? [event, event] : [event];
@@ -95,6 +97,33 @@ export class Workload {
         currency: random.pick(CURRENCIES),
         lines,
         total: lines.reduce((sum, { amount }) => sum + amount, 0),
+      },
+    };
+  }
+
+  #returns(purchase) {
+    const event = this.#return(purchase);
+    return this.#random.chance(0.1) ? [event, event] : [event];
+  }
+
+  /** What came back of a purchase: money of a line, now and then more than it cost, or the whole; by whoever bought it, or by nobody. */
+  #return(purchase) {
+    const random = this.#random;
+    this.#number += 1;
+    const { purchaseId, member, lines, occurredAt } = purchase.data;
+    const line = random.pick(lines);
+    const amount = random.chance(0.1) ? line.amount + 1 : random.between(0, line.amount);
+    const goods = random.chance(0.25) ? { whole: true } : { lines: [{ lineId: line.lineId, amount }] };
+    return {
+      ...purchase,
+      id: `message-${this.#number}`,
+      type: 'commerce.purchase.returned',
+      data: {
+        returnId: `return-${this.#number}`,
+        purchaseId,
+        member: random.chance(0.3) ? null : member,
+        occurredAt,
+        ...goods,
       },
     };
   }
