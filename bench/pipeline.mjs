@@ -67,6 +67,38 @@ export async function runPipeline(installation, set, source, send) {
   return line;
 }
 
+/**
+ * The whole of each purchase of a run comes back, one return each: reservation → ledger → read models and outgoing events, timed like the purchases.
+ * @param {import('./data.mjs').DataSet} set
+ */
+export async function runReturns(installation, set, source) {
+  const client = await installation.connect();
+  await client.query('checkpoint');
+  const before = await position(client);
+  await installation.signal('SIGSTOP');
+  const returns = set.purchases(source).map(({ data: { purchaseId, member, occurredAt }, ...event }) => ({
+    ...event,
+    type: 'commerce.purchase.returned',
+    data: { returnId: `return-${purchaseId}`, purchaseId, member, occurredAt, whole: true },
+  }));
+  await publishAll(returns, (messages) => publish(client, 'commerce.purchases', messages));
+  const started = performance.now();
+  await installation.signal('SIGCONT');
+  const { last } = await follow(client, before, before + BigInt(set.count));
+  await settled(client, SETTLE_TIMEOUT_MS);
+  const { rows } = await client.query(
+    `select coalesce(-sum(amount), 0)::int as points from points.transactions where source = $1 and kind = 'reversed'`,
+    [source],
+  );
+  await client.end();
+  if (rows[0].points !== set.expected.points)
+    throw new Error(`${set.name}: ${rows[0].points} points came back and ${set.expected.points} should`);
+  const seconds = (last - started) / 1_000;
+  const perSecond = Math.round(set.count / seconds);
+  print({ measure: 'returns', data: set.name, returns: set.count, seconds: Number(seconds.toFixed(2)), perSecond });
+  return perSecond;
+}
+
 async function publishAll(events, send) {
   for (let i = 0; i < events.length; i += PUBLISH_PAGE) {
     const page = events.slice(i, i + PUBLISH_PAGE);

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Runs the benchmarks on real processes and a real disk, proves that what they did is right, and writes bench/RESULTS.md.
 //
-//   npm run bench -- [--quick] [--only pipeline,rebuild,floor,append,bus,kafka,http,past,start,import] [--runs 3] [--import-rows 1000000] [--profile DIR] [--dir FOLDER]
+//   npm run bench -- [--quick] [--only pipeline,rebuild,returns,floor,append,bus,kafka,http,past,start,import] [--runs 3] [--import-rows 1000000] [--profile DIR] [--dir FOLDER]
 //
 // --quick: one small run of each, to see that everything works; writes no results. --profile: CPU profiles of the standalone go there.
 import { execFileSync, spawn } from 'node:child_process';
@@ -19,13 +19,13 @@ import { consumersAtRest, kafkaBus } from './end-to-end-kafka.mjs';
 import { runFloor } from './floor.mjs';
 import { runHttp } from './http.mjs';
 import { runImporter } from './importer.mjs';
-import { enrol, prove, runPipeline } from './pipeline.mjs';
+import { enrol, prove, runPipeline, runReturns } from './pipeline.mjs';
 import { fillAccount, runPast } from './past.mjs';
 import { runRebuild } from './rebuild.mjs';
 import { describeMachine, print, spread, writeResults } from './results.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const PARTS = ['pipeline', 'rebuild', 'floor', 'append', 'bus', 'kafka', 'http', 'past', 'start', 'import'];
+const PARTS = ['pipeline', 'rebuild', 'returns', 'floor', 'append', 'bus', 'kafka', 'http', 'past', 'start', 'import'];
 const WARM_UP = 5_000;
 const APPEND_GATES = { gate: '15,000', goal: '22,000' };
 
@@ -73,7 +73,7 @@ async function main() {
 
 /** The purchases to take: real ones where they are there, and always generated ones. */
 function sets() {
-  if (!['pipeline', 'rebuild', 'floor'].some((part) => parts.has(part))) return [];
+  if (!['pipeline', 'rebuild', 'returns', 'returns', 'floor'].some((part) => parts.has(part))) return [];
   if (options.quick) return [uniform({ purchases: 5_000, members: 2_000 })];
   const real = cdnow();
   const made = uniform({ purchases: 200_000, members: 1_000_000 });
@@ -84,8 +84,9 @@ function sets() {
 }
 
 async function measureSet(set) {
-  const taken =
-    parts.has('pipeline') || parts.has('rebuild') ? await inInstallation((one) => takeAndRebuild(one, set)) : [];
+  const taken = ['pipeline', 'rebuild', 'returns', 'returns'].some((part) => parts.has(part))
+    ? await inInstallation((one) => takeAndRebuild(one, set))
+    : [];
   const floors = [];
   for (let run = 0; parts.has('floor') && run < runs; run++) floors.push((await runFloor({ within, set })).perSecond);
   const measure = `bus → claim → ledger → read models and outgoing events, ${set.name}`;
@@ -120,7 +121,16 @@ async function takeSet(installation, set, { send, atRest } = {}) {
 async function takeAndRebuild(installation, set) {
   const rates = await takeSet(installation, set);
   if (parts.has('rebuild')) await measureRebuild(installation, set);
+  if (parts.has('returns')) await measureReturns(installation, set);
   return parts.has('pipeline') ? rates : [];
+}
+
+/** Everything that the runs before have taken comes back. */
+async function measureReturns(installation, set) {
+  const rates = [];
+  for (let run = 1; run <= runs; run++) rates.push(await runReturns(installation, set, `/bench/${run}`));
+  await prove(installation);
+  add(`returns of everything, ${set.name}`, 'returns/s', spread(rates), { gate: 'half of the purchases’: 1,250' });
 }
 
 /** Of everything that the runs before have left, and proved again. */
