@@ -167,8 +167,10 @@ export class KafkaMessageBus implements MessageBus {
     return faultOf(error, this.settings);
   }
 
-  private known(topics: Iterable<string>): Promise<void> {
-    return this.asked(() => this.topics.assertKnown(topics));
+  /** What was seen once needs nobody to be asked: publishing has a patience of its own. */
+  private async known(topics: readonly string[]): Promise<void> {
+    const unseen = this.topics.unseen(topics);
+    if (unseen.length > 0) await this.asked(() => this.topics.look(unseen));
   }
 
   /** Asks the brokers something. @throws KafkaFault, or what is ours. */

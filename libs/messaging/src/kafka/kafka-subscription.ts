@@ -1,3 +1,4 @@
+import { pause } from '@vafa/persistence';
 import type { Admin, Consumer, EachBatchPayload } from 'kafkajs';
 import type { BusSubscribeOptions, Subscription } from '../message-bus.js';
 import type { KafkaClient } from './kafka-client.js';
@@ -16,6 +17,8 @@ const PARTITIONS_AT_ONCE_MAX = 1_000;
 /** A consumer that has neither work nor asked for any for so long is not one. */
 const SILENCE_MAX_MS = 30_000;
 const CLOSE_TIMEOUT_MS = 20_000;
+const REVIVAL_MIN_MS = 250;
+const REVIVAL_MAX_MS = 5_000;
 
 export type KafkaActivity = 'rebalance' | 'publish-retry' | 'reconnect';
 
@@ -41,6 +44,7 @@ export class KafkaSubscription implements Subscription {
   private lastFetchMs = performance.now();
   private closing: Promise<void> | undefined;
   private fatal: KafkaFault | undefined;
+  private readonly ended = new AbortController();
 
   private constructor(private readonly options: SubscriptionOptions) {
     const { client, group, names, sessionTimeoutMs } = options;
@@ -121,7 +125,7 @@ export class KafkaSubscription implements Subscription {
         partitionsConsumedConcurrently: PARTITIONS_AT_ONCE_MAX,
         eachBatch: (payload) => this.take(payload),
       })
-      .catch((error: unknown) => this.end(error));
+      .catch((error: unknown) => this.revive(error));
   }
 
   private async take(payload: EachBatchPayload): Promise<void> {
@@ -143,7 +147,7 @@ export class KafkaSubscription implements Subscription {
     consumer.on(FETCH, () => (this.lastFetchMs = performance.now()));
     consumer.on(CRASH, ({ payload: { error, restart } }) => {
       if (this.closing !== undefined) return;
-      if (!restart) return this.end(error);
+      if (!restart) return void this.revive(error);
       options.onActivity('reconnect');
       options.onError(options.faultOf(error));
     });
@@ -162,16 +166,34 @@ export class KafkaSubscription implements Subscription {
     }
   }
 
+  /** The client gives up at some errors that pass: it is begun anew until it goes on, or cannot. */
+  private async revive(error: unknown): Promise<void> {
+    let fault = this.options.faultOf(error);
+    for (let milliseconds = REVIVAL_MIN_MS; !this.ended.signal.aborted;) {
+      if (endsProcess(fault)) return this.end(fault);
+      this.options.onActivity('reconnect');
+      this.options.onError(fault);
+      await pause(milliseconds, this.ended.signal);
+      if (this.ended.signal.aborted) return;
+      try {
+        return await this.start();
+      } catch (again) {
+        fault = this.options.faultOf(again);
+        milliseconds = Math.min(milliseconds * 2, REVIVAL_MAX_MS);
+      }
+    }
+  }
+
   /** Everything may heal but what somebody has taken from us. */
   private restarts(error: Error): boolean {
     return this.closing === undefined && !endsProcess(this.options.faultOf(error));
   }
 
-  private end(error: unknown): void {
+  private end(fault: KafkaFault): void {
     if (this.closing !== undefined || this.fatal !== undefined) return;
-    this.fatal = this.options.faultOf(error);
+    this.fatal = fault;
     this.generation.end();
-    this.options.onFatal(this.fatal);
+    this.options.onFatal(fault);
   }
 
   private assertAlive(): void {
@@ -182,6 +204,7 @@ export class KafkaSubscription implements Subscription {
   }
 
   private async stop(): Promise<void> {
+    this.ended.abort();
     this.generation.end();
     this.pages.close();
     const timer = AbortSignal.timeout(CLOSE_TIMEOUT_MS);

@@ -55,10 +55,13 @@ export class KafkaTopics {
     for (const { name } of specs) this.known.add(name);
   }
 
-  /** @throws RangeError for a topic that does not exist. */
-  async assertKnown(names: Iterable<string>): Promise<void> {
-    const unseen = [...new Set(names)].filter((name) => !this.known.has(name));
-    if (unseen.length === 0) return;
+  /** Those that were not seen yet. */
+  unseen(names: readonly string[]): string[] {
+    return [...new Set(names)].filter((name) => !this.known.has(name));
+  }
+
+  /** Looks for topics. @throws RangeError for one that does not exist. */
+  async look(unseen: readonly string[]): Promise<void> {
     const there = await this.found(unseen);
     for (const name of unseen) {
       if (!there.has(name)) throw unknownTopic(this.external(name));
