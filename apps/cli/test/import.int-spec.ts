@@ -170,7 +170,7 @@ describe('vafa import', () => {
       event,
       data,
       nameless,
-      { ...event, type: 'commerce.purchase.returned' },
+      { ...event, type: 'commerce.activity.performed' },
       { ...data, purchaseId: '2', total: 499 },
     ].map((line) => JSON.stringify(line));
     await writeFile(path('a.ndjson'), `${lines.join('\n')}\n{"purchaseId":\n[1]\n`);
@@ -180,7 +180,7 @@ describe('vafa import', () => {
     expect(keys.slice(0, 2).toSorted()).toEqual(['/old 1', '/pos 1']);
     expect(keys[2]).toMatch(/^\/old [0-9a-f]{64}-3$/);
     expect(await rejects('a.ndjson')).toMatchObject([
-      { line: 4, reason: expect.stringContaining('commerce.purchase.returned') },
+      { line: 4, reason: expect.stringContaining('commerce.activity.performed') },
       { line: 5, reason: expect.stringContaining('/data/total') },
       { line: 6, reason: expect.stringMatching(/^character \d+: the line is not valid JSON$/) },
       { line: 7, reason: 'the line is JSON, but no object' },

@@ -32,6 +32,17 @@ const settle = (rows: readonly RowInFlight[], outcomes: Awaited<ReturnType<Purch
   });
 };
 
+/** Purchases and returns go different ways, one after the other as they stand in the file. */
+const runsOf = (rows: readonly RowInFlight[]): RowInFlight[][] => {
+  const runs: RowInFlight[][] = [];
+  for (const row of rows) {
+    const run = runs.at(-1);
+    if (run?.[0]?.path === row.path) run.push(row);
+    else runs.push([row]);
+  }
+  return runs;
+};
+
 const handlers =
   (enrol: boolean) =>
   (api: Api, signal: AbortSignal, patienceMs: number): Pick<ImportPlan, 'prepare' | 'send'> => {
@@ -43,12 +54,15 @@ const handlers =
         row.segment.counts.rejected += 1;
         putAside(row, 'rejected', reason, '/data/member');
       }
-      const outcomes = await sender.send(
-        good.map((row) => row.json),
-        // Who has just been enrolled is known to the ledger a moment later.
-        enroller === null ? () => false : (index) => good[index]?.externalId !== null,
-      );
-      settle(good, outcomes);
+      for (const run of runsOf(good)) {
+        const outcomes = await sender.send(
+          run[0]?.path ?? '',
+          run.map((row) => row.json),
+          // Who has just been enrolled is known to the ledger a moment later.
+          enroller === null ? () => false : (index) => run[index]?.externalId !== null,
+        );
+        settle(run, outcomes);
+      }
     };
     return { prepare: enroller === null ? null : (rows, countEnrolled) => enroller.enrol(rows, countEnrolled), send };
   };

@@ -41,6 +41,15 @@ export type FileSpec = {
   readonly reject: readonly Condition[];
 };
 
+/** Rows that are returns and not purchases: their amount is what the customer got back, written with or without a minus. */
+export type ReturnSpec = {
+  readonly when: ReadonlyMap<string, CellTest>;
+  /** `null`: the file's SHA-256 and the line number are the row's identity. */
+  readonly returnId: Template | null;
+  /** The purchase that a row is of; `null` where the file does not say. */
+  readonly purchaseId: Template | null;
+};
+
 export type PurchaseMap = FileSpec & {
   readonly source: string | null;
   /** `null`: the file's SHA-256 and the line number are the row's identity. */
@@ -61,6 +70,8 @@ export type PurchaseMap = FileSpec & {
   readonly channel: Template | null;
   readonly store: Template | null;
   readonly attributes: ReadonlyMap<string, Template>;
+  /** `null`: the file has purchases only. */
+  readonly returns: ReturnSpec | null;
 };
 
 export type MemberMap = FileSpec & {

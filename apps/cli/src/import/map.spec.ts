@@ -9,7 +9,8 @@ const mapped = (source: string, columns: readonly string[], cells: readonly stri
   const at = new Columns(columns);
   const map = purchaseMapper(parsePurchaseMap(source, 'map.yaml'), at);
   at.assertComplete('file.csv');
-  return map(cells, 'identity');
+  const result = map(cells, 'identity');
+  return result.kind === 'row' ? { ...result, value: result.value.data } : result;
 };
 
 const SIMPLE = `
@@ -27,6 +28,38 @@ reject:
     because: a return
 `;
 const COLUMNS = ['number', 'day', 'customer', 'quantity', 'price'];
+
+describe('rows that are returns', () => {
+  const map = (more: string): string => `
+member: external:{customer}
+occurredAt: { column: day, zone: Europe/London, at: '12:00' }
+currency: GBP
+amount: { multiply: [quantity, price], round: half-up }
+quantity: quantity
+returns:
+  when: { number: { startsWith: C } }
+  returnId: '{number}'
+${more}`;
+
+  it('take back what they say, with or without their purchase', () => {
+    const when = { occurredAt: '2021-06-01T11:00:00Z', member: 'external:007' };
+    const cells = ['C9', '2021-06-01', '007', '-2', '1.505'];
+    expect(mapped(map(''), COLUMNS, cells)).toEqual({
+      kind: 'row',
+      value: { returnId: 'C9', amount: 301, currency: 'GBP', ...when },
+    });
+    expect(mapped(map('  purchaseId: i-{number}'), COLUMNS, cells)).toEqual({
+      kind: 'row',
+      value: { returnId: 'C9', purchaseId: 'i-C9', lines: [{ lineId: '1', amount: 301, quantity: '2' }], ...when },
+    });
+    expect(mapped(map(''), COLUMNS, ['9', '2021-06-01', '007', '2', '1'])).toMatchObject({ value: { total: 200 } });
+  });
+
+  it('need to be told from the others', () => {
+    const untold = map('').replace(/  when:.*\n/, '');
+    expect(() => parsePurchaseMap(untold, 'map.yaml')).toThrow('needs "when: { column: test }"');
+  });
+});
 
 describe('the map of a file of purchases', () => {
   it('makes a purchase of a row', () => {

@@ -3,7 +3,16 @@ import { OPERATORS, type CellTest } from './conditions.js';
 import { parseDecimal, type Decimal } from './decimal.js';
 import { ENCODINGS } from './lines.js';
 import type { FileFormat } from './source-file.js';
-import type { AmountSpec, Condition, FileSpec, ListSpec, MemberMap, PurchaseMap, TimeSpec } from './map-types.js';
+import type {
+  AmountSpec,
+  Condition,
+  FileSpec,
+  ListSpec,
+  MemberMap,
+  PurchaseMap,
+  ReturnSpec,
+  TimeSpec,
+} from './map-types.js';
 import { parseTemplate, type Template } from './template.js';
 import { parseTimeFormat } from './time.js';
 import { describe, YamlReader, type Path } from './yaml-reader.js';
@@ -27,6 +36,7 @@ export const PURCHASE_KEYS = [
   'channel',
   'store',
   'attributes',
+  'returns',
 ] as const;
 export const MEMBER_KEYS = ['source', 'externalId', 'enrolledAt', 'card'] as const;
 
@@ -159,17 +169,34 @@ const cellTest = (yaml: YamlReader, path: Path): CellTest => {
   return test;
 };
 
-const condition = (yaml: YamlReader, path: Path): Condition => {
-  yaml.keys(path, ['when', 'because']);
+/** The test of each column under `when`; nothing, and a complaint, where there is none. */
+const tests = (yaml: YamlReader, path: Path): Condition['when'] | undefined => {
   const whenPath = [...path, 'when'];
   const when = yaml.value(whenPath);
-  if (typeof when !== 'object' || when === null || Array.isArray(when)) {
-    yaml.complain(path, `${describe(path)} needs "when: { column: test }"`);
-    return { when: new Map(), because: '' };
-  }
+  if (typeof when === 'object' && when !== null && !Array.isArray(when))
+    return new Map(Object.keys(when).map((column) => [column, cellTest(yaml, [...whenPath, column])]));
+  yaml.complain(path, `${describe(path)} needs "when: { column: test }"`);
+  return undefined;
+};
+
+const returns = (yaml: YamlReader): ReturnSpec | null => {
+  const path = ['returns'];
+  if (!yaml.has(path)) return null;
+  yaml.keys(path, ['when', 'returnId', 'purchaseId']);
+  return {
+    when: tests(yaml, path) ?? new Map(),
+    returnId: template(yaml, [...path, 'returnId']),
+    purchaseId: template(yaml, [...path, 'purchaseId']),
+  };
+};
+
+const condition = (yaml: YamlReader, path: Path): Condition => {
+  yaml.keys(path, ['when', 'because']);
+  const when = tests(yaml, path);
+  if (when === undefined) return { when: new Map(), because: '' };
   const because = yaml.has([...path, 'because']) ? (yaml.text([...path, 'because']) ?? '') : '';
   if (because === '') yaml.complain(path, `${describe(path)} needs "because": the reason that is shown for such rows`);
-  return { when: new Map(Object.keys(when).map((column) => [column, cellTest(yaml, [...whenPath, column])])), because };
+  return { when, because };
 };
 
 const file = (yaml: YamlReader): FileSpec => {
@@ -222,6 +249,7 @@ export const parsePurchaseMap = (source: string, name: string): PurchaseMap => {
     channel: template(yaml, ['channel']),
     store: template(yaml, ['store']),
     attributes: new Map(names.map((key) => [key, template(yaml, ['attributes', key]) ?? []])),
+    returns: returns(yaml),
   });
 };
 

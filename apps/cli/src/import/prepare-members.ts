@@ -23,7 +23,17 @@ const ready = (
   const { externalId } = enrolment;
   return {
     kind: 'row',
-    row: { line, key: externalId, bytes, json, externalId, occurredAt: enrolment.enrolledAt ?? null, row, columnAt },
+    row: {
+      line,
+      key: externalId,
+      bytes,
+      json,
+      path: '/v1/members/batch',
+      externalId,
+      occurredAt: enrolment.enrolledAt ?? null,
+      row,
+      columnAt,
+    },
   };
 };
 

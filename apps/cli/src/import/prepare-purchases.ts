@@ -8,6 +8,7 @@ import { cellsOfJson, headText, jsonColumns, readCsv, readNdjson, type CsvLayout
 import type { SourceFile } from './source-file.js';
 
 const PURCHASE = 'commerce.purchase.completed';
+const RETURN = 'commerce.purchase.returned';
 const EXTERNAL = 'external:';
 
 /** The `source` of rows that do not say one. It must not depend on the name of the file: a copy of it is the same purchases. */
@@ -48,14 +49,20 @@ const finish = (event: JsonObject, line: number, row: () => unknown, columnAt: S
   const member = textOf(data['member']);
   const externalId = member?.startsWith(EXTERNAL) === true ? member.slice(EXTERNAL.length) : null;
   const occurredAt = textOf(data['occurredAt']);
-  return { kind: 'row', row: { line, key: member, bytes, json, externalId, occurredAt, row, columnAt } };
+  return {
+    kind: 'row',
+    row: { line, key: member, bytes, json, path: pathOf(event), externalId, occurredAt, row, columnAt },
+  };
 };
 
-const envelope = (data: JsonObject, source: string, id: string): JsonObject => ({
+/** Where events of a type are taken in. */
+const pathOf = (event: JsonObject): string => (event['type'] === RETURN ? '/v1/returns/batch' : '/v1/purchases/batch');
+
+const envelope = (data: JsonObject, source: string, id: string, type: string = PURCHASE): JsonObject => ({
   specversion: '1.0',
   id,
   source,
-  type: PURCHASE,
+  type,
   datacontenttype: 'application/json',
   data,
 });
@@ -67,6 +74,8 @@ const columnsByPointer = (map: PurchaseMap): SendableRow['columnAt'] => {
   const amount = map.amount.factors.flatMap((factor) => ('column' in factor ? [factor.column] : [])).join(', ');
   const columns = new Map<string, string | undefined>([
     ['/data/purchaseId', named(map.purchaseId)],
+    ['/data/returnId', named(map.returns?.returnId ?? null)],
+    ['/data/amount', amount],
     ['/data/member', named(map.member)],
     ['/data/occurredAt', named(map.occurredAt.text)],
     ['/data/currency', named(map.currency)],
@@ -103,8 +112,9 @@ const fromJson = (json: JsonObject, line: number, file: SourceFile, source: stri
     const data = 'purchaseId' in json ? json : { purchaseId: identity, ...json };
     return slim(finish(envelope(data, source, identity), line, row, nowhere), ({ data: sent }) => sent);
   }
-  if (json['type'] === PURCHASE) return slim(finish(json, line, row, nowhere), (event) => event);
-  const reason = `the type is ${JSON.stringify(json['type'] ?? null)}; this import takes ${PURCHASE}`;
+  if (json['type'] === PURCHASE || json['type'] === RETURN)
+    return slim(finish(json, line, row, nowhere), (event) => event);
+  const reason = `the type is ${JSON.stringify(json['type'] ?? null)}; this import takes ${PURCHASE} and ${RETURN}`;
   return { kind: 'rejected', line, reason, row: json };
 };
 
@@ -122,7 +132,8 @@ const cellsToEvents = (map: PurchaseMap, names: readonly string[], file: SourceF
     const identity = identityOf(file, line);
     const row = (): unknown => labelled(names, cells);
     const result = toData(cells, identity);
-    if (result.kind === 'row') return finish(envelope(result.value, source, identity), line, row, columnAt);
+    if (result.kind === 'row')
+      return finish(envelope(result.value.data, source, identity, result.value.type), line, row, columnAt);
     return result.kind === 'skipped' ? { ...result, line } : { ...result, line, row: row() };
   };
 };

@@ -5,6 +5,8 @@ export type SendableRow = LaneRow & {
   readonly line: number;
   /** What is sent: JSON text. */
   readonly json: string;
+  /** Where it is sent to. */
+  readonly path: string;
   /** The member that the row belongs to by the shop's own id, to be enrolled on the way. */
   readonly externalId: string | null;
   readonly occurredAt: string | null;

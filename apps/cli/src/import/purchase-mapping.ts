@@ -94,21 +94,75 @@ const memberReader = (map: PurchaseMap, columns: Columns): ((cells: Cells) => st
   };
 };
 
-const quantityReader = (map: PurchaseMap, columns: Columns): ((cells: Cells) => string | undefined) => {
+const quantityReader = (
+  map: PurchaseMap,
+  columns: Columns,
+): ((cells: Cells, isReturn: boolean) => string | undefined) => {
   const name = map.quantity;
   if (name === null) return () => undefined;
   const index = columns.index(name);
-  return (cells) => {
+  return (cells, isReturn) => {
     const cell = cells[index] ?? '';
     const value = parseDecimal(cell, map.numbers);
     if (value === undefined) throw new CellError(name, `"${cell.slice(0, 60)}" is not a decimal number`);
+    if (isReturn) return formatDecimal({ ...value, unscaled: value.unscaled < 0n ? -value.unscaled : value.unscaled });
     if (value.unscaled < 0n)
       throw new CellError(name, `the quantity ${formatDecimal(value)} is negative: a return is no purchase`);
     return formatDecimal(value);
   };
 };
 
-/** Turns rows into the data of purchases. `identity` stands for the purchase id of a row that has none of its own. */
+const attributesReader = (map: PurchaseMap, columns: Columns): ((cells: Cells) => JsonObject) => {
+  const attributes = [...map.attributes].map(([name, spec]) => ({ name, of: columns.text(spec).of }));
+  return (cells) => {
+    const found = present(Object.fromEntries(attributes.map(({ name, of }): [string, string] => [name, of(cells)])));
+    return Object.keys(found).length === 0 ? {} : { attributes: found };
+  };
+};
+
+/** What a line says of the goods. */
+const goodsReader = (map: PurchaseMap, columns: Columns): ((cells: Cells) => JsonObject) => {
+  const quantity = quantityReader(map, columns);
+  const [sku, brand] = [map.sku, map.brand].map((spec) => optionalText(spec, columns));
+  const categories = listReader(map.categories, columns);
+  return (cells) =>
+    present({
+      sku: sku?.(cells),
+      categories: categories(cells),
+      brand: brand?.(cells),
+      quantity: quantity(cells, false),
+    });
+};
+
+const RETURN = 'commerce.purchase.returned';
+const PURCHASE = 'commerce.purchase.completed';
+
+/** The data of an event that a row is, and its type. */
+export type MappedEvent = { readonly type: typeof RETURN | typeof PURCHASE; readonly data: JsonObject };
+
+/** Turns rows into returns: of a purchase of one line, as this import makes them, or of one that the file does not name. */
+const returnReader = (map: PurchaseMap, columns: Columns) => {
+  if (map.returns === null) return null;
+  const [returnId, purchaseId] = [map.returns.returnId, map.returns.purchaseId].map((spec) =>
+    spec === null ? null : columns.text(spec),
+  );
+  const quantity = quantityReader(map, columns);
+  const is = columns.conditions([{ when: map.returns.when, because: RETURN }], map.numbers);
+  return {
+    is: (cells: Cells): boolean => is(cells) !== undefined,
+    read: (cells: Cells, identity: string, total: number, currency: string): Record<string, unknown> => {
+      const amount = Math.abs(total);
+      const of = purchaseId?.of(cells) ?? '';
+      const line = { lineId: '1', amount, ...present({ quantity: quantity(cells, true) }) };
+      return {
+        returnId: returnId ? needed(returnId, cells, 'return id') : identity,
+        ...(of === '' ? { amount, currency } : { purchaseId: of, lines: [line] }),
+      };
+    },
+  };
+};
+
+/** Turns rows into the data of purchases, and of returns where the map says which rows are. `identity` stands for the purchase id of a row that has none of its own. */
 export const purchaseMapper = (map: PurchaseMap, columns: Columns) => {
   const skip = columns.conditions(map.skip, map.numbers);
   const reject = columns.conditions(map.reject, map.numbers);
@@ -118,26 +172,29 @@ export const purchaseMapper = (map: PurchaseMap, columns: Columns) => {
   const currencyText = columns.text(map.currency);
   const amount = amountReader(map.amount, columns, map.numbers);
   const tax = map.tax === null ? null : amountReader(map.tax, columns, map.numbers);
-  const quantity = quantityReader(map, columns);
-  const [kind, sku, brand] = [map.kind, map.sku, map.brand].map((spec) => optionalText(spec, columns));
-  const [channel, store] = [map.channel, map.store].map((spec) => optionalText(spec, columns));
-  const [categories, coupons] = [listReader(map.categories, columns), listReader(map.coupons, columns)];
-  const attributes = [...map.attributes].map(([name, spec]) => ({ name, of: columns.text(spec).of }));
+  const goods = goodsReader(map, columns);
+  const [kind, channel, store] = [map.kind, map.channel, map.store].map((spec) => optionalText(spec, columns));
+  const coupons = listReader(map.coupons, columns);
 
   const instant = (cells: Cells): string => {
     const read = readInstant(needed(occurredAt, cells, 'date'), map.occurredAt);
     if ('error' in read) throw new CellError(firstColumn(occurredAt), read.error);
     return read.instant;
   };
-  const read = (cells: Cells, identity: string): JsonObject => {
+  const returned = returnReader(map, columns);
+  const attributesOf = attributesReader(map, columns);
+  const read = (cells: Cells, identity: string): MappedEvent => {
     const currency = needed(currencyText, cells, 'currency').toUpperCase();
     const exponent = currencyExponent(currency);
     if (exponent === undefined)
       throw new CellError(firstColumn(currencyText), `"${currency.slice(0, 20)}" is not a currency of ISO 4217`);
     const total = amount(cells, currency, exponent);
-    const extra = present(Object.fromEntries(attributes.map(({ name, of }): [string, string] => [name, of(cells)])));
-    const line = { sku: sku?.(cells), categories: categories(cells), brand: brand?.(cells), quantity: quantity(cells) };
-    return {
+    const extra = attributesOf(cells);
+    if (returned?.is(cells) === true) {
+      const who = { member: member(cells), occurredAt: instant(cells) };
+      return { type: RETURN, data: { ...returned.read(cells, identity, total, currency), ...who, ...extra } };
+    }
+    const data = {
       purchaseId: purchaseId === null ? identity : needed(purchaseId, cells, 'purchase id'),
       member: member(cells),
       occurredAt: instant(cells),
@@ -145,18 +202,19 @@ export const purchaseMapper = (map: PurchaseMap, columns: Columns) => {
       lines: [
         {
           lineId: '1',
-          ...present(line),
+          ...goods(cells),
           amount: total,
           ...present({ tax: tax?.(cells, currency, exponent), kind: kind?.(cells) }),
         },
       ],
       total,
       ...present({ channel: channel?.(cells), store: store?.(cells), coupons: coupons(cells) }),
-      ...(Object.keys(extra).length === 0 ? {} : { attributes: extra }),
+      ...extra,
     };
+    return { type: PURCHASE, data };
   };
 
-  return (cells: Cells, identity: string): Mapped<JsonObject> => {
+  return (cells: Cells, identity: string): Mapped<MappedEvent> => {
     const skipped = skip(cells);
     if (skipped !== undefined) return { kind: 'skipped', because: skipped };
     const refused = reject(cells);

@@ -57,11 +57,15 @@ export class PurchaseSender {
   ) {}
 
   /**
-   * The outcomes of these events (JSON text each), in their order. Sending again is harmless: the club answers a purchase that it
+   * The outcomes of these events (JSON text each), in their order, from the batch route at `path`. Sending again is harmless: the club answers a purchase that it
    * knows with the first outcome. `memberIsComing` says of which event the member is enrolled, so that waiting for the member is not
    * its last word; what still waits after some seconds stays so.
    */
-  async send(events: readonly string[], memberIsComing: (index: number) => boolean): Promise<PurchaseOutcome[]> {
+  async send(
+    path: string,
+    events: readonly string[],
+    memberIsComing: (index: number) => boolean,
+  ): Promise<PurchaseOutcome[]> {
     const outcomes: (PurchaseOutcome | undefined)[] = events.map(() => undefined);
     const begun = performance.now();
     const deadline = begun + this.patienceMs;
@@ -74,7 +78,10 @@ export class PurchaseSender {
         );
       if (attempt > 0)
         await pause(Math.min(ASK_AGAIN_MS * 2 ** (attempt - 1), ASK_AGAIN_MAX_MS), undefined, { signal: this.signal });
-      const answered = await this.attempt(open.map((index) => events[index] as string));
+      const answered = await this.attempt(
+        path,
+        open.map((index) => events[index] as string),
+      );
       const hopeful = performance.now() - begun < MEMBER_COMES_WITHIN_MS;
       open.forEach((index, position) => {
         const outcome = answered[position];
@@ -84,10 +91,10 @@ export class PurchaseSender {
     }
   }
 
-  private async attempt(events: readonly string[]): Promise<(PurchaseOutcome | undefined)[]> {
+  private async attempt(path: string, events: readonly string[]): Promise<(PurchaseOutcome | undefined)[]> {
     const answer = await this.api.request({
       method: 'POST',
-      path: '/v1/purchases/batch',
+      path,
       body: `[${events.join(',')}]`,
       headers: { 'content-type': 'application/cloudevents-batch+json', prefer: `wait=${WAIT_SECONDS}` },
       timeoutMs: REQUEST_TIMEOUT_MS,
@@ -95,7 +102,7 @@ export class PurchaseSender {
     if (answer.status === 200 || answer.status === 202) return this.results(answer.body, events.length);
     if (answer.status >= 500)
       throw new Refusal(`The service failed (HTTP ${answer.status}): ${problemText(answer.body)}`);
-    return this.refused(events, answer.status, answer.body);
+    return this.refused(path, events, answer.status, answer.body);
   }
 
   private results(body: unknown, expected: number): (PurchaseOutcome | undefined)[] {
@@ -108,6 +115,7 @@ export class PurchaseSender {
 
   /** The whole request was refused: the events that are at fault are put aside, the others sent again. */
   private async refused(
+    path: string,
     events: readonly string[],
     status: number,
     body: unknown,
@@ -120,11 +128,11 @@ export class PurchaseSender {
     }
     if (faults.size > 0) {
       const rest = events.filter((_, index) => !faults.has(index));
-      const outcomes = rest.length === 0 ? [] : await this.attempt(rest);
+      const outcomes = rest.length === 0 ? [] : await this.attempt(path, rest);
       return events.map((_, index) => faults.get(index) ?? outcomes.shift());
     }
     if (events.length === 1) return [rejected(`HTTP ${status}: ${problemText(body)}`)];
     const half = Math.ceil(events.length / 2);
-    return [...(await this.attempt(events.slice(0, half))), ...(await this.attempt(events.slice(half)))];
+    return [...(await this.attempt(path, events.slice(0, half))), ...(await this.attempt(path, events.slice(half)))];
   }
 }
