@@ -8,13 +8,14 @@
 // requests. Exit 0: nothing found. 1: findings, or no run. 2: wrong usage. 3: no Python here, or schemathesis could not be had.
 import { execFileSync, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { HttpClient } from '../load/http-client.mjs';
 import { Installation } from '../load/installation.mjs';
+import { pythonVenv } from '../python-venv.mjs';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const VERSION = '4.32.5';
@@ -51,36 +52,6 @@ function readOptions() {
   if (!Number.isInteger(seed) || !(seconds >= 10 && seconds <= SECONDS_MAX))
     throw new RangeError(`--seed is a whole number, --seconds one from 10 to ${SECONDS_MAX}`);
   return { seed, seconds, keep: values.keep };
-}
-
-/** The program, installed where it is not there yet. @throws with a sentence that says what is missing. */
-function schemathesis() {
-  const folder = join(ROOT, 'node_modules/.cache', `schemathesis-${VERSION}`);
-  const program = join(folder, 'bin', 'schemathesis');
-  if (existsSync(program)) return program;
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
-  const quiet = { stdio: ['ignore', 'ignore', 'pipe'] };
-  try {
-    execFileSync('python3', ['-m', 'venv', folder], quiet);
-  } catch (error) {
-    throw new Error('Fuzzing needs Python 3.10 or later with its module venv (python3 -m venv), which is not here.', {
-      cause: error,
-    });
-  }
-  try {
-    execFileSync(
-      join(folder, 'bin', 'pip'),
-      ['install', '--quiet', '--disable-pip-version-check', `schemathesis==${VERSION}`],
-      quiet,
-    );
-  } catch (error) {
-    rmSync(folder, { recursive: true, force: true });
-    throw new Error(`schemathesis ${VERSION} could not be installed from PyPI: ${String(error.stderr ?? error)}`, {
-      cause: error,
-    });
-  }
-  return program;
 }
 
 /** A member with a purchase, so that there is something to find. */
@@ -148,7 +119,7 @@ async function main() {
   }
   let program;
   try {
-    program = schemathesis();
+    program = join(pythonVenv(`schemathesis-${VERSION}`, [`schemathesis==${VERSION}`]), 'schemathesis');
   } catch (error) {
     console.error(error.message);
     return EXIT.missing;
