@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Runs the benchmarks on real processes and a real disk, proves that what they did is right, and writes bench/RESULTS.md.
 //
-//   npm run bench -- [--quick] [--only pipeline,rebuild,returns,floor,append,bus,kafka,http,past,start,import] [--runs 3] [--import-rows 1000000] [--profile DIR] [--dir FOLDER]
+//   npm run bench -- [--quick] [--only pipeline,rebuild,returns,floor,append,eventstoredb,bus,kafka,http,past,start,import] [--runs 3] [--import-rows 1000000] [--profile DIR] [--dir FOLDER]
 //
 // --quick: one small run of each, to see that everything works; writes no results. --profile: CPU profiles of the standalone go there.
 import { execFileSync, spawn } from 'node:child_process';
@@ -25,7 +25,20 @@ import { runRebuild } from './rebuild.mjs';
 import { describeMachine, print, spread, writeResults } from './results.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const PARTS = ['pipeline', 'rebuild', 'returns', 'floor', 'append', 'bus', 'kafka', 'http', 'past', 'start', 'import'];
+const PARTS = [
+  'pipeline',
+  'rebuild',
+  'returns',
+  'floor',
+  'append',
+  'eventstoredb',
+  'bus',
+  'kafka',
+  'http',
+  'past',
+  'start',
+  'import',
+];
 const WARM_UP = 5_000;
 const APPEND_GATES = { gate: '15,000', goal: '22,000' };
 
@@ -57,6 +70,7 @@ async function main() {
   try {
     for (const set of sets()) await measureSet(set);
     if (parts.has('append')) await measureAppend();
+    if (parts.has('eventstoredb')) await measureEventStoreDb();
     if (parts.has('bus')) await measureBus();
     if (parts.has('kafka')) await measureKafka();
     if (parts.has('http')) await measureHttp();
@@ -228,6 +242,28 @@ async function measureAppend() {
     ...APPEND_GATES,
     note,
   });
+}
+
+/** The adapter against the bare client, on the server of VAFA_TEST_EVENTSTOREDB_URL or on the stand-in. */
+async function measureEventStoreDb() {
+  const words = options.quick ? ['--seconds', '1', '--events', '5000'] : ['--seconds', '5', '--events', '50000'];
+  const lines = await runScript('eventstoredb.mjs', ['--runs', String(runs), ...words]);
+  for (const { measure, server, adapter, client, share } of lines) {
+    if (share === undefined) continue;
+    add(
+      `EventStoreDB: ${measure}, on ${server}`,
+      'events/s',
+      { ...adapter, runs },
+      { note: `bare client ${client.median}` },
+    );
+    const gate = measure === 'appends' ? '0.8' : '0.5';
+    add(
+      `EventStoreDB: ${measure}, share of the bare client`,
+      '',
+      { min: share, median: share, max: share, runs },
+      { gate },
+    );
+  }
 }
 
 async function measureBus() {

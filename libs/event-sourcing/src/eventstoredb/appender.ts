@@ -15,9 +15,11 @@ const BACKOFF_MS_MIN = 50;
 const BACKOFF_MS_MAX = 1_000;
 /**
  * The server answers a repeat like the first time. An answer whose position lies behind what was known to stand is a repeat; one beyond it is new where
- * what was known is at most this old, and is otherwise looked at.
+ * what was known was at most this old when the append was sent, and it was answered within this time. Otherwise the stream is looked at. Both are
+ * well above what a busy server needs, or looking would make it busier.
  */
 const KNOWN_MS_MAX = 250;
+const ANSWER_MS_MAX = 1_000;
 /** Positions beyond are the server's way to say that it knows none. */
 const COMMIT_MAX = 2n ** 63n - 1n;
 
@@ -45,7 +47,7 @@ export type AppenderOptions = {
 
 type Call = { readonly streamId: string; readonly expected: Revision; readonly events: readonly NewEvent[] };
 
-/** The last position that is known to stand, and when at the latest it did. */
+/** The last position that is known to stand, and since when. */
 type Known = { readonly commit: bigint; readonly atMs: number };
 
 /**
@@ -150,8 +152,10 @@ export class Appender {
       if (Number(nextExpectedRevision) !== revision) throw deletedStream(streamId);
       const isKnown = position !== undefined && position.commit <= COMMIT_MAX;
       if (!isKnown || position.commit <= known.commit) return { status: 'appended', revision, repeated: true };
-      if (position.commit > this.known.commit) this.known = { commit: position.commit, atMs: sentAtMs };
-      const isFresh = attempts === 1 && performance.now() - known.atMs <= KNOWN_MS_MAX;
+      const nowMs = performance.now();
+      if (position.commit > this.known.commit) this.known = { commit: position.commit, atMs: nowMs };
+      const isPrompt = sentAtMs - known.atMs <= KNOWN_MS_MAX && nowMs - sentAtMs <= ANSWER_MS_MAX;
+      const isFresh = attempts === 1 && isPrompt;
       const repeated = isFresh ? false : !isSame(await this.standing(call), events);
       return { status: 'appended', revision, repeated };
     } catch (error) {
