@@ -1,33 +1,29 @@
-import { Body, Controller, Get, HttpCode, Inject, Post, Query, Req, Res } from '@nestjs/common';
-import {
-  ApiBody,
-  ApiHeader,
-  ApiNotFoundResponse,
-  ApiOkResponse,
-  ApiOperation,
-  ApiQuery,
-  ApiResponse,
-  ApiTags,
-} from '@nestjs/swagger';
-import { BATCH_EVENTS_MAX } from '@vafa/contracts';
-import {
-  Accepts,
-  BATCH_BYTES_MAX,
-  BodyLimit,
-  CLOUD_EVENT_TYPE,
-  CLOUD_EVENTS_BATCH_TYPE,
-  CurrentPrincipal,
-  JSON_TYPE,
-  Permission,
-  type Principal,
-} from '@vafa/service';
+import { Body, Controller, Inject, Query, Req, Res } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import { CurrentPrincipal, type Principal } from '@vafa/service';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Door } from '../application/door.js';
 import { Register } from '../application/register.js';
 import { findOne, takeMany, takeOne, type Pending, type PublicOutcome } from './inputs.js';
+import { FindsOne, TakesMany, TakesOne, type InputRoutes } from './input-routes.js';
 import { ACTIVITY_BATCH_RESULT, ACTIVITY_BODY, ACTIVITY_EVENT, ACTIVITY_OUTCOME, ACTIVITY_PENDING } from './schemas.js';
 
 const TYPE = 'commerce.activity.performed';
+
+const ROUTES: InputRoutes = {
+  one: 'an activity',
+  many: 'activities',
+  id: 'activityId',
+  note: '',
+  write: 'activities:write',
+  read: 'activities:read',
+  body: ACTIVITY_BODY,
+  event: ACTIVITY_EVENT,
+  outcome: ACTIVITY_OUTCOME,
+  pending: ACTIVITY_PENDING,
+  batch: ACTIVITY_BATCH_RESULT,
+  found: ACTIVITY_OUTCOME,
+};
 
 /** Activities in, one or many, and what became of them. */
 @ApiTags('activities')
@@ -38,20 +34,7 @@ export class ActivitiesController {
     @Inject(Register) private readonly register: Register,
   ) {}
 
-  @Post()
-  @Permission('activities:write')
-  @Accepts(CLOUD_EVENT_TYPE, JSON_TYPE)
-  @HttpCode(202)
-  @ApiOperation({
-    summary: 'Take in an activity',
-    description:
-      'A CloudEvent, or its bare data with an Idempotency-Key. The same activity again gets the same answer; other content under the same id is a conflict.',
-  })
-  @ApiHeader({ name: 'Prefer', required: false, description: 'wait=<seconds>: answer with the outcome, 30 s at most.' })
-  @ApiHeader({ name: 'Idempotency-Key', required: false, description: 'Needed with bare data.' })
-  @ApiBody({ schema: ACTIVITY_BODY })
-  @ApiOkResponse({ description: 'The outcome.', schema: ACTIVITY_OUTCOME })
-  @ApiResponse({ status: 202, description: 'It is safe; the outcome is still to come.', schema: ACTIVITY_PENDING })
+  @TakesOne(ROUTES)
   takeActivity(
     @Body() body: unknown,
     @CurrentPrincipal() principal: Principal,
@@ -61,27 +44,7 @@ export class ActivitiesController {
     return takeOne(this.door, TYPE, body, { principal, request, reply });
   }
 
-  @Post('batch')
-  @Permission('activities:write')
-  @Accepts(CLOUD_EVENTS_BATCH_TYPE, JSON_TYPE)
-  @BodyLimit(BATCH_BYTES_MAX)
-  @HttpCode(202)
-  @ApiOperation({
-    summary: 'Take in many activities',
-    description: `Up to ${BATCH_EVENTS_MAX} CloudEvents. Where one is not valid, none is taken and the answer points at every fault.`,
-  })
-  @ApiHeader({
-    name: 'Prefer',
-    required: false,
-    description: 'wait=<seconds>: answer with the outcomes, 30 s at most.',
-  })
-  @ApiBody({ schema: { type: 'array', minItems: 1, maxItems: BATCH_EVENTS_MAX, items: ACTIVITY_EVENT } })
-  @ApiOkResponse({ description: 'All outcomes, in the order sent.', schema: ACTIVITY_BATCH_RESULT })
-  @ApiResponse({
-    status: 202,
-    description: 'All are safe; some outcomes are still to come.',
-    schema: ACTIVITY_BATCH_RESULT,
-  })
+  @TakesMany(ROUTES)
   takeActivities(
     @Body() body: unknown,
     @Req() request: FastifyRequest,
@@ -90,13 +53,7 @@ export class ActivitiesController {
     return takeMany(this.door, TYPE, body, { request, reply });
   }
 
-  @Get()
-  @Permission('activities:read')
-  @ApiOperation({ summary: 'What became of an activity' })
-  @ApiQuery({ name: 'source', required: true, description: 'Who sent it.' })
-  @ApiQuery({ name: 'activityId', required: true, description: 'Its id within the source.' })
-  @ApiOkResponse({ schema: ACTIVITY_OUTCOME })
-  @ApiNotFoundResponse({ description: 'Nothing came in under this source and id.' })
+  @FindsOne(ROUTES)
   findActivity(
     @Query('source') source: unknown,
     @Query('activityId') activityId: unknown,

@@ -1,21 +1,8 @@
-import { Body, Controller, Get, HttpCode, Inject, Post, Query, Req, Res } from '@nestjs/common';
-import {
-  ApiBody,
-  ApiHeader,
-  ApiNotFoundResponse,
-  ApiOkResponse,
-  ApiOperation,
-  ApiQuery,
-  ApiResponse,
-  ApiTags,
-} from '@nestjs/swagger';
-import { BATCH_EVENTS_MAX } from '@vafa/contracts';
+import { Body, Controller, HttpCode, Inject, Post, Query, Req, Res } from '@nestjs/common';
+import { ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import {
   Accepts,
-  BATCH_BYTES_MAX,
-  BodyLimit,
   CLOUD_EVENT_TYPE,
-  CLOUD_EVENTS_BATCH_TYPE,
   CurrentPrincipal,
   JSON_TYPE,
   Permission,
@@ -41,10 +28,26 @@ import {
   type Pending,
   type PublicOutcome,
 } from './inputs.js';
+import { FindsOne, TakesMany, TakesOne, type InputRoutes } from './input-routes.js';
 import { moneyIn } from './money.js';
 import { BATCH_RESULT, OUTCOME, PENDING, PREVIEW, PURCHASE_BODY, PURCHASE_EVENT, PURCHASE_FOUND } from './schemas.js';
 
 const TYPE = 'commerce.purchase.completed';
+
+const ROUTES: InputRoutes = {
+  one: 'a purchase',
+  many: 'purchases',
+  id: 'purchaseId',
+  note: '',
+  write: 'purchases:write',
+  read: 'purchases:read',
+  body: PURCHASE_BODY,
+  event: PURCHASE_EVENT,
+  outcome: OUTCOME,
+  pending: PENDING,
+  batch: BATCH_RESULT,
+  found: PURCHASE_FOUND,
+};
 
 /** Purchases in, one or many, and what became of them. */
 @ApiTags('purchases')
@@ -57,20 +60,7 @@ export class PurchasesController {
     @Inject(PROGRAMME) private readonly programme: Programme,
   ) {}
 
-  @Post()
-  @Permission('purchases:write')
-  @Accepts(CLOUD_EVENT_TYPE, JSON_TYPE)
-  @HttpCode(202)
-  @ApiOperation({
-    summary: 'Take in a purchase',
-    description:
-      'A CloudEvent, or its bare data with an Idempotency-Key. The same purchase again gets the same answer; other content under the same id is a conflict.',
-  })
-  @ApiHeader({ name: 'Prefer', required: false, description: 'wait=<seconds>: answer with the outcome, 30 s at most.' })
-  @ApiHeader({ name: 'Idempotency-Key', required: false, description: 'Needed with bare data.' })
-  @ApiBody({ schema: PURCHASE_BODY })
-  @ApiOkResponse({ description: 'The outcome.', schema: OUTCOME })
-  @ApiResponse({ status: 202, description: 'It is safe; the outcome is still to come.', schema: PENDING })
+  @TakesOne(ROUTES)
   async take(
     @Body() body: unknown,
     @CurrentPrincipal() principal: Principal,
@@ -80,23 +70,7 @@ export class PurchasesController {
     return takeOne(this.door, TYPE, body, { principal, request, reply });
   }
 
-  @Post('batch')
-  @Permission('purchases:write')
-  @Accepts(CLOUD_EVENTS_BATCH_TYPE, JSON_TYPE)
-  @BodyLimit(BATCH_BYTES_MAX)
-  @HttpCode(202)
-  @ApiOperation({
-    summary: 'Take in many purchases',
-    description: `Up to ${BATCH_EVENTS_MAX} CloudEvents. Where one is not valid, none is taken and the answer points at every fault.`,
-  })
-  @ApiHeader({
-    name: 'Prefer',
-    required: false,
-    description: 'wait=<seconds>: answer with the outcomes, 30 s at most.',
-  })
-  @ApiBody({ schema: { type: 'array', minItems: 1, maxItems: BATCH_EVENTS_MAX, items: PURCHASE_EVENT } })
-  @ApiOkResponse({ description: 'All outcomes, in the order sent.', schema: BATCH_RESULT })
-  @ApiResponse({ status: 202, description: 'All are safe; some outcomes are still to come.', schema: BATCH_RESULT })
+  @TakesMany(ROUTES)
   async takeBatch(
     @Body() body: unknown,
     @Req() request: FastifyRequest,
@@ -125,13 +99,7 @@ export class PurchasesController {
     return { points: pointsOf(explanation), explanation, sentences };
   }
 
-  @Get()
-  @Permission('purchases:read')
-  @ApiOperation({ summary: 'What became of a purchase, and of its returns' })
-  @ApiQuery({ name: 'source', required: true, description: 'Who sent it.' })
-  @ApiQuery({ name: 'purchaseId', required: true, description: 'Its id within the source.' })
-  @ApiOkResponse({ schema: PURCHASE_FOUND })
-  @ApiNotFoundResponse({ description: 'Nothing came in under this source and id.' })
+  @FindsOne(ROUTES, 'What became of a purchase, and of its returns')
   async find(
     @Query('source') source: unknown,
     @Query('purchaseId') purchaseId: unknown,
