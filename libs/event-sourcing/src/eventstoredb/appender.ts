@@ -2,7 +2,6 @@ import type { AppendResult, EventStoreDBClient } from '@eventstore/db-client';
 import { pause } from '@vafa/persistence';
 import { AppendOutcomeUnknownError, NO_STREAM } from '../event-store.js';
 import type { AppendOutcome, NewEvent, Revision, StoredEvent } from '../event-store.js';
-import { StreamQueues } from '../stream-queues.js';
 import { DeadlineExceededError, deletedStream, explained, kindOf } from './failures.js';
 import { expectedOf, toWire, wireBytes } from './wire-form.js';
 import type { WirePosition } from './wire-form.js';
@@ -55,10 +54,11 @@ type Known = { readonly commit: bigint; readonly atMs: number };
  * until its outcome is known or the time is up.
  */
 export class Appender {
-  private readonly queues = new StreamQueues();
   private readonly closing = new AbortController();
   private readonly waiting: (() => void)[] = [];
-  private readonly pending = new Set<Promise<unknown>>();
+  /** Of each stream that is appended to, when the last append of it has ended. */
+  private readonly tails = new Map<string, Promise<void>>();
+  private pending = 0;
   private inFlight = 0;
   private known: Known;
 
@@ -68,32 +68,39 @@ export class Appender {
 
   /** Appends that have not been answered yet. */
   get size(): number {
-    return this.pending.size;
+    return this.pending;
   }
 
   append(streamId: string, expected: Revision, events: readonly NewEvent[]): Promise<AppendOutcome> {
     if (this.closing.signal.aborted) return Promise.reject(new Error('the event store is closed'));
-    if (this.pending.size >= QUEUE_MAX) return Promise.reject(new RangeError(`${QUEUE_MAX} appends wait already`));
+    if (this.pending >= QUEUE_MAX) return Promise.reject(new RangeError(`${QUEUE_MAX} appends wait already`));
     const bytes = events.reduce((sum, event) => sum + wireBytes(event), 0);
     if (bytes > CALL_BYTES_MAX)
       return Promise.reject(
         new RangeError(`the append has ${bytes} bytes with its names, more than ${CALL_BYTES_MAX}`),
       );
     const call = { streamId, expected, events };
-    const outcome = this.queues.run([streamId], () => this.inWindow(() => this.settle(call)));
-    const settled = outcome.then(
-      () => undefined,
-      () => undefined,
-    );
-    this.pending.add(settled);
-    void settled.then(() => this.pending.delete(settled));
-    return outcome;
+    return this.inOrder(streamId, () => this.inWindow(() => this.settle(call)));
   }
 
   /** Waits for what is in flight; nothing is tried again any more. */
   async close(): Promise<void> {
     this.closing.abort();
-    await Promise.all(this.pending);
+    await Promise.all(this.tails.values());
+  }
+
+  /** One after another within a stream, those of others beside it. */
+  private inOrder<T>(streamId: string, work: () => Promise<T>): Promise<T> {
+    const before = this.tails.get(streamId);
+    const own = before === undefined ? work() : before.then(work);
+    this.pending++;
+    const end = (): void => {
+      this.pending--;
+      if (this.tails.get(streamId) === ended) this.tails.delete(streamId);
+    };
+    const ended = own.then(end, end);
+    this.tails.set(streamId, ended);
+    return own;
   }
 
   private async inWindow<T>(work: () => Promise<T>): Promise<T> {
@@ -184,8 +191,10 @@ export class Appender {
     const { client, callDeadlineMs } = this.options;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
-      const error = new DeadlineExceededError(`no answer within ${callDeadlineMs} ms`);
-      timer = setTimeout(() => reject(error), callDeadlineMs);
+      timer = setTimeout(
+        () => reject(new DeadlineExceededError(`no answer within ${callDeadlineMs} ms`)),
+        callDeadlineMs,
+      );
     });
     const options = {
       expectedRevision: expectedOf(expected),

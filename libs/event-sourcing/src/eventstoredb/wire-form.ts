@@ -25,6 +25,7 @@ export type WireEvent = {
  */
 const MARK = 'vafa/1';
 const NEW_LINE = '\n';
+const ENCODER = new TextEncoder();
 
 /** As it is sent: bytes, so that the text stays as it is to the letter. */
 export const toWire = (event: NewEvent): EventData => ({
@@ -32,7 +33,8 @@ export const toWire = (event: NewEvent): EventData => ({
   id: event.id,
   type: event.type,
   data: Buffer.from(event.data),
-  metadata: new Uint8Array(Buffer.from(headOf(event) + event.metadata)),
+  // Nothing but a plain array of bytes is left as it is by the client.
+  metadata: ENCODER.encode(headOf(event) + event.metadata),
 });
 
 const headOf = ({ recordedAt }: NewEvent): string =>
