@@ -12,7 +12,13 @@ export const proxyRoutes = (services) =>
       ({ name, paths }) => `\t\t@${name} path_regexp ${paths.map(({ source }) => goPattern(source)).join('|')}
 \t\thandle @${name} {
 \t\t\treverse_proxy {
-\t\t\t\timport upstream ${name} ${PORT}
+\t\t\t\t# Replicas come and go: their addresses are asked for.
+\t\t\t\tdynamic a {
+\t\t\t\t\tname {$VAFA_PROXY_${name.toUpperCase()}_HOST:${name}}
+\t\t\t\t\tport {$VAFA_PROXY_${name.toUpperCase()}_PORT:${PORT}}
+\t\t\t\t\trefresh 2s
+\t\t\t\t}
+\t\t\t\timport upstream
 \t\t\t}
 \t\t}`,
     )
