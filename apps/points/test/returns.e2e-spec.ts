@@ -82,7 +82,7 @@ describe('a return over HTTP', () => {
       `7 points back for purchase ${purchaseId}: €8.30 of €15.30 are kept, and keep what they earned.`,
     ]);
     expect((await sentence('fa'))[0]).toContain('۷ امتیاز');
-    expect((await sentence('ar'))[0]).toContain('٧ نقطة');
+    expect((await sentence('ar'))[0]).toContain('٧ نقاط');
     const found = await club.points.call('GET', `/v1/purchases?source=/till&purchaseId=${purchaseId}`);
     expect(found.body).toMatchObject({
       status: 'taken',

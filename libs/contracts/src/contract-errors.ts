@@ -18,6 +18,9 @@ export function inWords(error: ErrorObject, root: unknown): ContractError | unde
   if (error.schemaPath.includes('/propertyNames/') && error.keyword !== 'propertyNames') return undefined;
   switch (error.keyword) {
     case 'required':
+      // Only a line of a return has two fields of which one is enough.
+      if (error.schemaPath.endsWith('/else/required'))
+        return { pointer: at, detail: 'must have amount, quantity or both' };
       return { pointer: below(params['missingProperty']), detail: requirement(params['missingProperty']) };
     case 'additionalProperties':
       return { pointer: below(params['additionalProperty']), detail: 'is not a field of this contract' };

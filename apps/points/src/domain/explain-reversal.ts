@@ -1,5 +1,5 @@
-import { numberIn, type Language, type MoneyText } from './explain.js';
-import type { ReversedComponent, Reversal } from './reversing.js';
+import { numberIn, pointsIn, type Language, type MoneyText } from './explain.js';
+import type { Reversal } from './reversing.js';
 
 /** Why a return took the points it took, and what became of those it could not take. Money in minor units of `currency`. */
 export type ReversalExplanation = {
@@ -26,24 +26,29 @@ export const reversalSentencesOf = (
 ): string[] => {
   const words = WORDS[language];
   const number = numberIn(language);
+  const pointsText = pointsIn(language);
   const taken = reversals.flatMap(({ purchaseId, components }) =>
-    components.map((component) => words.taken(purchaseId, component, money, number(component.points))),
+    components.map(({ points, keptBefore, keptAfter }) =>
+      words.taken(pointsText(points), purchaseId, money(keptBefore), keptAfter === 0 ? undefined : money(keptAfter)),
+    ),
   );
   return [
-    ...(taken.length === 0 ? [words.nothing] : taken),
+    // Where no purchase was found at all, its own sentence says so.
+    ...(taken.length === 0 && (reversals.length > 0 || uncovered === 0) ? [words.nothing] : taken),
     ...(debt === 0 ? [] : [words.owed(number(fromLots), number(debt))]),
-    ...(writtenOff === 0 ? [] : [words.writtenOff(number(writtenOff))]),
+    ...(writtenOff === 0 ? [] : [words.writtenOff(pointsText(writtenOff))]),
     ...(uncovered === 0 ? [] : [words.uncovered(money(uncovered))]),
   ];
 };
 
 /** The sentence about points that the shop bears. */
 export const writeOffSentencesOf = ({ writtenOff }: WriteOffExplanation, language: Language): string[] => [
-  WORDS[language].writtenOff(numberIn(language)(writtenOff)),
+  WORDS[language].writtenOff(pointsIn(language)(writtenOff)),
 ];
 
 type Words = {
-  readonly taken: (purchaseId: string, component: ReversedComponent, money: MoneyText, points: string) => string;
+  /** Without `kept` nothing of what counted before is kept. */
+  readonly taken: (points: string, purchaseId: string, before: string, kept: string | undefined) => string;
   readonly nothing: string;
   readonly owed: (fromLots: string, debt: string) => string;
   readonly writtenOff: (points: string) => string;
@@ -52,29 +57,30 @@ type Words = {
 
 const WORDS: Readonly<Record<Language, Words>> = {
   en: {
-    taken: (purchaseId, { keptBefore, keptAfter }, money, points) =>
-      `${points} points back for purchase ${purchaseId}: ${money(keptAfter)} of ${money(keptBefore)} are kept, and keep what they earned.`,
+    taken: (points, purchaseId, before, kept) =>
+      `${points} back for purchase ${purchaseId}: ${kept === undefined ? `nothing of ${before} is kept.` : `${kept} of ${before} are kept, and keep what they earned.`}`,
     nothing: 'No points back: what came back had earned none.',
     owed: (fromLots, debt) =>
-      `${fromLots} of them were there; ${debt} are owed, and the next points earned pay them first.`,
-    writtenOff: (points) => `${points} points were no longer there and are not asked for.`,
+      `${fromLots} of them could be taken; the other ${debt} became a debt, which the next points earned pay first.`,
+    writtenOff: (points) => `No longer there, and not asked for: ${points}.`,
     uncovered: (money) => `For ${money} of it no purchase was found: nothing is taken for that.`,
   },
   fa: {
-    taken: (purchaseId, { keptBefore, keptAfter }, money, points) =>
-      `برگشت ${points} امتیاز خرید ${isolated(purchaseId)}: از ${money(keptBefore)} مبلغ ${money(keptAfter)} نگه داشته شده و امتیاز آن می‌ماند.`,
+    taken: (points, purchaseId, before, kept) =>
+      `برگشت ${points} خرید ${isolated(purchaseId)}: ${kept === undefined ? `از ${before} چیزی نگه داشته نشده است.` : `از ${before} مبلغ ${kept} نگه داشته شده و امتیاز آن می‌ماند.`}`,
     nothing: 'امتیازی برگشت داده نشد: آنچه پس داده شد امتیازی نداشت.',
     owed: (fromLots, debt) =>
       `${fromLots} امتیاز موجود بود؛ ${debt} امتیاز بدهی است و نخستین امتیازهای بعدی آن را می‌پردازد.`,
-    writtenOff: (points) => `${points} امتیاز دیگر موجود نبود و از شما خواسته نمی‌شود.`,
+    writtenOff: (points) => `${points} دیگر موجود نبود و از شما خواسته نمی‌شود.`,
     uncovered: (money) => `برای ${money} از آن خریدی پیدا نشد: برای آن چیزی کم نمی‌شود.`,
   },
   ar: {
-    taken: (purchaseId, { keptBefore, keptAfter }, money, points) =>
-      `استُرجعت ${points} نقطة عن عملية الشراء ${isolated(purchaseId)}: بقي ${money(keptAfter)} من ${money(keptBefore)}، وتبقى نقاطه.`,
+    taken: (points, purchaseId, before, kept) =>
+      `استُرجعت ${points} عن عملية الشراء ${isolated(purchaseId)}: ${kept === undefined ? `لم يبقَ شيء من ${before}.` : `بقي ${kept} من ${before}، وتبقى نقاطه.`}`,
     nothing: 'لم تُسترجع نقاط: لم تكن للسلع المُرجَعة نقاط.',
-    owed: (fromLots, debt) => `كانت ${fromLots} نقطة موجودة؛ و${debt} نقطة رصيد مدين تسدّده أول نقاط تُكسب بعده.`,
-    writtenOff: (points) => `لم تعد ${points} نقطة موجودة، ولا تُطلب منك.`,
+    owed: (fromLots, debt) =>
+      `المسترجع منها من الرصيد: ${fromLots}؛ والباقي ${debt} رصيد مدين تسدّده أول نقاط تُكسب بعده.`,
+    writtenOff: (points) => `لم تعد موجودة ولا تُطلب منك: ${points}.`,
     uncovered: (money) => `لم يُعثر على عملية شراء لمبلغ ${money} منه: لا يُخصم شيء عنه.`,
   },
 };

@@ -14,8 +14,11 @@ export type MoneyText = (minorUnits: number) => string;
 export const sentencesOf = (explanation: Explanation, language: Language, money: MoneyText): string[] => {
   const words = WORDS[language];
   const number = numberIn(language);
+  const points = pointsIn(language);
   return [
-    ...explanation.components.map((component) => words.earned(component, money, number)),
+    ...explanation.components.map((component) =>
+      words.earned(points(component.points), money(component.base), step(component, money, number)),
+    ),
     ...explanation.declined.map((declined) => declinedSentence(declined, words, money)),
   ];
 };
@@ -37,27 +40,47 @@ export const numberIn = (language: Language): ((value: number) => string) => {
   return (value) => format.format(value);
 };
 
+/** A number of points in words: the language says which form of the word the number takes, and Arabic has four. */
+export const pointsIn = (language: Language): ((value: number) => string) => {
+  const rules = new Intl.PluralRules(language);
+  const number = numberIn(language);
+  return (value) => POINTS[language](rules.select(value), number(value));
+};
+
+const POINTS: Readonly<Record<Language, (form: Intl.LDMLPluralRule, number: string) => string>> = {
+  en: (form, number) => `${number} ${form === 'one' ? 'point' : 'points'}`,
+  fa: (_form, number) => `${number} امتیاز`,
+  ar: (form, number) => {
+    if (form === 'one') return 'نقطة واحدة';
+    if (form === 'two') return 'نقطتان';
+    return form === 'few' ? `${number} نقاط` : `${number} نقطة`;
+  },
+};
+
 export const LOCALES: Readonly<Record<Language, string>> = { en: 'en', fa: 'fa-IR', ar: 'ar-u-nu-arab' };
 
 type Words = {
-  readonly earned: (component: Component, money: MoneyText, number: (value: number) => string) => string;
+  readonly earned: (points: string, base: string, each: Step) => string;
   readonly excluded: (kind: string) => string;
   readonly below: (base: string, needed: string) => string;
   readonly kinds: Readonly<Record<LineKind, string>>;
 };
 
 /** Money for one point, or the nearest whole number of points for it. */
-const step = ({ rate: [points, perMinorUnits] }: Component, money: MoneyText, number: (value: number) => string) => ({
+type Step = { readonly points: string; readonly money: string };
+
+const step = (
+  { rate: [points, perMinorUnits] }: Component,
+  money: MoneyText,
+  number: (value: number) => string,
+): Step => ({
   points: number(points),
   money: money(perMinorUnits),
 });
 
 const WORDS: Readonly<Record<Language, Words>> = {
   en: {
-    earned: (component, money, number) => {
-      const each = step(component, money, number);
-      return `${number(component.points)} points for ${money(component.base)}: ${each.points} for each full ${each.money}, rounded down.`;
-    },
+    earned: (points, base, each) => `${points} for ${base}: ${each.points} for each full ${each.money}, rounded down.`,
     excluded: (kind) => `No points for ${kind}: they do not earn any.`,
     below: (base, needed) => `No points: ${base} is less than the ${needed} that one point takes.`,
     kinds: {
@@ -70,10 +93,8 @@ const WORDS: Readonly<Record<Language, Words>> = {
     },
   },
   fa: {
-    earned: (component, money, number) => {
-      const each = step(component, money, number);
-      return `${number(component.points)} امتیاز برای ${money(component.base)}: هر ${each.money} کامل ${each.points} امتیاز، گرد شده به پایین.`;
-    },
+    earned: (points, base, each) =>
+      `${points} برای ${base}: هر ${each.money} کامل ${each.points} امتیاز، گرد شده به پایین.`,
     excluded: (kind) => `به ${kind} امتیازی تعلق نمی‌گیرد.`,
     below: (base, needed) => `بدون امتیاز: ${base} از ${needed} که برای یک امتیاز لازم است کمتر است.`,
     kinds: {
@@ -86,10 +107,7 @@ const WORDS: Readonly<Record<Language, Words>> = {
     },
   },
   ar: {
-    earned: (component, money, number) => {
-      const each = step(component, money, number);
-      return `${number(component.points)} نقطة عن ${money(component.base)}: ${each.points} عن كل ${each.money} كاملة، مقرّبة إلى الأدنى.`;
-    },
+    earned: (points, base, each) => `${points} عن ${base}: ${each.points} عن كل ${each.money} كاملة، مقرّبة إلى الأدنى.`,
     excluded: (kind) => `لا تُكسب نقاط عن ${kind}.`,
     below: (base, needed) => `لا نقاط: ${base} أقل من ${needed} اللازمة لنقطة واحدة.`,
     kinds: {
