@@ -23,6 +23,8 @@ const LOCK_FILE = join(FOLDER, 'starting.lock');
 const START_TIMEOUT_MS = 60_000;
 /** A lock of this age belongs to a process that is gone, whatever its process id says. */
 const LOCK_AGE_MAX_MS = 45_000;
+/** Whoever is slower to answer is taken for dead: long, since a busy machine is not. */
+const CONNECT_TIMEOUT_MS = 20_000;
 const POLL_MS = 50;
 
 /**
@@ -32,10 +34,10 @@ const POLL_MS = 50;
  */
 export const createTestDatabase = async (): Promise<TestDatabase> => {
   // Its connection is held until the database is dropped: it is what tells the server that it is in use.
-  const admin = await connectAdmin();
+  const { admin, serverUrl } = await connectAdmin();
   const name = `vafa_test_${process.pid}_${randomUUID().slice(0, 8)}`;
   await admin.query(`create database ${name}`);
-  const url = new URL(await adminUrl());
+  const url = new URL(serverUrl);
   url.pathname = `/${name}`;
   return {
     url: url.href,
@@ -47,31 +49,26 @@ export const createTestDatabase = async (): Promise<TestDatabase> => {
   };
 };
 
-let knownUrl: string | undefined;
+type Admin = { readonly admin: pg.Client; readonly serverUrl: string };
 
-const adminUrl = async (): Promise<string> => {
+const connectAdmin = async (): Promise<Admin> => {
   const given = process.env['VAFA_TEST_DATABASE_URL'];
-  return given ?? knownUrl ?? (await readServer()) ?? '';
-};
-
-const connectAdmin = async (): Promise<pg.Client> => {
-  const given = process.env['VAFA_TEST_DATABASE_URL'];
-  if (given !== undefined) return connect(given);
+  if (given !== undefined) return { admin: await connect(given), serverUrl: given };
   const deadline = Date.now() + START_TIMEOUT_MS;
   while (Date.now() < deadline) {
     const url = await readServer();
     const client = url === undefined ? undefined : await connect(url).catch(() => undefined);
-    if (client !== undefined) {
-      knownUrl = url;
-      return client;
-    }
+    // Looked up once more, now that the server sees us: one that stops is out of sight before it counts its connections for the last time.
+    if (url !== undefined && client !== undefined && (await readServer()) === url)
+      return { admin: client, serverUrl: url };
+    await client?.end();
     await startOrWait(url);
   }
   throw new Error(`no PostgreSQL for tests after ${START_TIMEOUT_MS / 1000} s: see ${join(FOLDER, 'server.log')}`);
 };
 
 const connect = async (url: string): Promise<pg.Client> => {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000, keepAlive: true });
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_TIMEOUT_MS, keepAlive: true });
   client.on('error', () => undefined);
   await client.connect();
   return client;

@@ -5,7 +5,7 @@
 //
 // Run by Node as it stands, also as TypeScript: source-hooks.mjs then finds the sources of what it imports.
 import { startEmbeddedPostgres } from '@vafa/persistence/embedded';
-import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
@@ -25,12 +25,22 @@ const SETTINGS = {
   wal_buffers: '16MB',
 };
 
+const announcement = join(folder, 'server.json');
+
 /** The file appears whole or not at all. */
-const announce = async (url: string): Promise<void> => {
+const announce = async (): Promise<void> => {
   const draft = join(folder, `server.${process.pid}.json`);
-  await writeFile(draft, JSON.stringify({ url, pid: process.pid }));
-  await rename(draft, join(folder, 'server.json'));
+  await writeFile(draft, announced());
+  await rename(draft, announcement);
 };
+
+/** Out of sight, unless it is another server that is seen by now. */
+const withdraw = async (): Promise<void> => {
+  const seen = await readFile(announcement, 'utf8').catch(() => '');
+  if (seen === announced()) await rm(announcement, { force: true });
+};
+
+const announced = (): string => JSON.stringify({ url: server.url, pid: process.pid });
 
 await mkdir(folder, { recursive: true });
 const parent = await mkdtemp(join(folder, 'data-'));
@@ -45,7 +55,7 @@ const server = await startEmbeddedPostgres({
 });
 const watcher = new pg.Client({ connectionString: server.url });
 await watcher.connect();
-await announce(server.url);
+await announce();
 
 const connections = async (): Promise<number> => {
   const { rows } = await watcher.query<{ count: string }>(
@@ -56,12 +66,18 @@ const connections = async (): Promise<number> => {
 
 let stopping = false;
 process.on('SIGTERM', () => (stopping = true));
-for (let idleSince = Date.now(); !stopping && Date.now() - idleSince < IDLE_MS;) {
+for (let idleSince = Date.now(); !stopping;) {
   await pause(CHECK_MS);
   if ((await connections()) > 0) idleSince = Date.now();
+  if (Date.now() - idleSince < IDLE_MS) continue;
+  // First out of sight, then a last look: whoever connected before it is counted here, and whoever comes after it finds no announcement
+  // any more and turns away. A server that is in use after all shows itself again.
+  await withdraw();
+  if ((await connections()) === 0) break;
+  await announce();
+  idleSince = Date.now();
 }
-// First out of sight, then gone: whoever read the file a moment ago finds the server gone and starts another.
-await rm(join(folder, 'server.json'), { force: true });
+await withdraw();
 await watcher.end();
 await server.stop({ hurry: true });
 await rm(parent, { recursive: true, force: true });
