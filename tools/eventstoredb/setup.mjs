@@ -1,8 +1,8 @@
 // Finds the server of the suite that needs a real EventStoreDB, before it runs: the one of VAFA_TEST_EVENTSTOREDB_URL, else one in a container where
 // an engine answers, else none, which a line says; with VAFA_TEST_EVENTSTOREDB_REQUIRED=1 that is a failure.
 
-// The last version under an open source licence.
-const IMAGE = 'eventstore/eventstore:23.10.1-jammy';
+// Of the last series under an open source licence; the one that the recorded cases are from.
+const IMAGE = 'eventstore/eventstore:23.10.0-jammy';
 const START_TIMEOUT_MS = 180_000;
 const PORT = 2113;
 
