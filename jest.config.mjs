@@ -29,7 +29,7 @@ export default {
     {
       ...shared,
       displayName: 'kafka',
-      testMatch: ['<rootDir>/{libs,apps}/**/*.kafka-spec.ts'],
+      testMatch: ['<rootDir>/{libs,apps,tools}/**/*.kafka-spec.{ts,mjs}'],
       globalSetup: '<rootDir>/tools/kafka/setup.mjs',
       globalTeardown: '<rootDir>/tools/kafka/teardown.mjs',
     },

@@ -10,13 +10,13 @@ import { Violations } from './violations.mjs';
 /**
  * Checks an installation that has come to rest: the log of inputs where one is given, the register, the ledger, every read model and what went
  * out, against each other and against a model of its own. Changes nothing. Holds about 2 KB a purchase in memory.
- * @param {{ url: string, inputs?: import('./inputs.mjs').Inputs }} options
- *   url: a login that may read every schema
+ * @param {{ url: string, inputs?: import('./inputs.mjs').Inputs, bus?: import('./kafka-tables.mjs').KafkaTables }} options
+ *   url: a login that may read every schema; bus: what has the topics, where they are not in PostgreSQL
  * @returns {Promise<{ violations: ReturnType<Violations['list']>, counts: Record<string, number | string> }>}
  */
-export async function check({ url, inputs }) {
+export async function check({ url, inputs, bus }) {
   const violations = new Violations();
-  const tables = await Tables.open(url);
+  const tables = await Tables.open(url, bus);
   try {
     await checkTaken(tables, violations);
     const members = await readReferences(tables);
@@ -30,20 +30,20 @@ export async function check({ url, inputs }) {
     if (inputs) checkReturnInputs({ inputs, returns }, violations);
     if (inputs) checkInputs({ inputs, claims, conflicts, members, movements }, violations);
     await checkReadModels(tables, ledger, claims, violations);
-    const { events, repeated } = await readOutgoing(tables, violations);
+    const { events, repeated, resent } = await readOutgoing(tables, violations);
     checkOutgoing({ events, claims, returns, conflicts, ledger }, violations);
     await checkOrder(tables, { accounts, told: events }, violations);
     if (inputs) await checkDeadLetters(tables, inputs.malformed, violations);
     return {
       violations: violations.list(),
-      counts: countsOf({ claims, returns, conflicts, ledger, events, repeated, inputs }),
+      counts: countsOf({ claims, returns, conflicts, ledger, events, repeated, resent, inputs }),
     };
   } finally {
     await tables.close();
   }
 }
 
-function countsOf({ claims, returns, conflicts, ledger, events, repeated, inputs }) {
+function countsOf({ claims, returns, conflicts, ledger, events, repeated, resent, inputs }) {
   const statuses = {};
   for (const { status } of claims.values()) statuses[status] = (statuses[status] ?? 0) + 1;
   let points = 0n;
@@ -61,6 +61,7 @@ function countsOf({ claims, returns, conflicts, ledger, events, repeated, inputs
     points: String(points),
     outgoing: events.size,
     outgoingRepeated: repeated,
+    outgoingResent: resent,
   };
 }
 

@@ -2,28 +2,35 @@ import { keyOf, micros } from './model.mjs';
 
 /**
  * Reads what went out on `loyalty.points`, checks that the sequences of each key have no gaps, and deduplicates by id.
- * @returns {Promise<{ events: Map<string, object>, repeated: number }>}
+ * @returns {Promise<{ events: Map<string, object>, repeated: number, resent: number }>}
  */
 export async function readOutgoing(tables, violations) {
   const events = new Map();
   const heads = new Map();
   let repeated = 0;
+  let resent = 0;
   for await (const { position, key, value } of tables.rows('outgoing')) {
     const { sequence, ...event } = JSON.parse(value.toString('utf8'));
     const head = heads.get(key) ?? 0;
+    // Sent again as it was, after it and perhaps others had already gone out: whoever listens knows it by its id.
+    if (tables.mayResend && sequence <= head && events.get(event.id)?.sequences.has(sequence)) {
+      resent += 1;
+      continue;
+    }
     if (sequence !== head + 1)
       violations.add('sequence-gap', key, `${sequence} follows ${head} at position ${position}`);
     heads.set(key, sequence);
     const text = JSON.stringify(event);
     const earlier = events.get(event.id);
-    if (earlier === undefined) events.set(event.id, { key, text, ...event });
+    if (earlier === undefined) events.set(event.id, { key, text, sequences: new Set([sequence]), ...event });
     else {
+      earlier.sequences.add(sequence);
       repeated += 1;
       if (earlier.text !== text) violations.add('outgoing-id-reused', event.id, 'two different events bear this id');
     }
   }
   await checkSequences(tables, heads, violations);
-  return { events, repeated };
+  return { events, repeated, resent };
 }
 
 async function checkSequences(tables, heads, violations) {

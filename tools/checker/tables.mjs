@@ -57,21 +57,36 @@ export const STATEMENTS = {
 /** The tables as they stood at one moment, read in one transaction that sees nothing of what happens meanwhile. */
 export class Tables {
   #client;
+  #bus;
 
-  constructor(client) {
+  constructor(client, bus) {
     this.#client = client;
+    this.#bus = bus;
   }
 
-  /** @param {string} url of a login that may read every schema */
-  static async open(url) {
+  /** True where the relay to a broker may send again what it has sent. */
+  get mayResend() {
+    return this.#bus !== undefined;
+  }
+
+  /**
+   * @param {string} url of a login that may read every schema
+   * @param {import('./kafka-tables.mjs').KafkaTables} [bus] that has the topics, where they are not in PostgreSQL
+   */
+  static async open(url, bus) {
     const client = new pg.Client({ connectionString: url, application_name: 'vafa-checker' });
     await client.connect();
     await client.query('begin transaction isolation level repeatable read, read only');
-    return new Tables(client);
+    return new Tables(client, bus);
   }
 
   /** The rows of one of `STATEMENTS`, in its order. */
   async *rows(name) {
+    if (this.#bus?.has(name)) yield* this.#bus.rows(name);
+    if (!this.#bus?.replaces(name)) yield* this.#walk(name);
+  }
+
+  async *#walk(name) {
     await this.#client.query(`declare walk no scroll cursor for ${STATEMENTS[name]}`);
     for (;;) {
       const { rows } = await this.#client.query(`fetch ${FETCH_ROWS} from walk`);

@@ -5,6 +5,7 @@ import { contentHash, pointsFor } from '../checker/model.mjs';
 import { HttpClient } from '../load/http-client.mjs';
 import { InputLog } from '../load/input-log.mjs';
 import { Installation } from '../load/installation.mjs';
+import { PostgresBus } from '../load/postgres-bus.mjs';
 import { Random } from '../load/random.mjs';
 import { settled } from '../load/settled.mjs';
 import { FAULTS } from './faults.mjs';
@@ -96,7 +97,8 @@ class CrashRun {
   }
 
   #newSenders() {
-    return new Senders({ log: this.#log, http: this.#http, connect: () => this.#installation.connect() });
+    const bus = new PostgresBus(() => this.#installation.connect());
+    return new Senders({ log: this.#log, http: this.#http, bus });
   }
 
   /** Takes what has to be repeated first, and something new otherwise. */
@@ -159,7 +161,7 @@ class CrashRun {
     await senders.close();
     const client = await this.#installation.connect();
     await settled(client, SETTLE_TIMEOUT_MS);
-    for (const each of [...this.#senders, senders]) await each.settleUncertain(client);
+    for (const each of [...this.#senders, senders]) await each.settleUncertain();
     const balances = await balancesOf(client);
     await client.end();
     return balances;

@@ -1,5 +1,4 @@
 import { NoAnswerError } from '../load/http-client.mjs';
-import { publish } from '../load/topic-writer.mjs';
 
 const TOPIC = 'commerce.purchases';
 
@@ -12,17 +11,19 @@ export class UnexpectedAnswerError extends Error {
 export class Senders {
   #log;
   #http;
-  #connect;
   #bus;
   #uncertain = [];
   /** Answers that spoke of a fault inside; where processes are being killed they are no wrong, but unavailable would be the better word. */
   faultsTold = 0;
 
-  /** @param {{ log: import('../load/input-log.mjs').InputLog, http: import('../load/http-client.mjs').HttpClient, connect: () => Promise<import('pg').Client> }} parts */
-  constructor({ log, http, connect }) {
+  /**
+   * @param {{ log: import('../load/input-log.mjs').InputLog, http: Pick<import('../load/http-client.mjs').HttpClient, 'call'>,
+   *   bus: Pick<import('../load/postgres-bus.mjs').PostgresBus, 'publish' | 'find' | 'close'> }} parts
+   */
+  constructor({ log, http, bus }) {
     this.#log = log;
     this.#http = http;
-    this.#connect = connect;
+    this.#bus = bus;
   }
 
   /** @param {import('./workload.mjs').Task} task */
@@ -33,10 +34,8 @@ export class Senders {
     return task.door === 'http' ? this.#single(task) : this.#batch(task);
   }
 
-  async close() {
-    const bus = await this.#bus?.catch(() => undefined);
-    this.#bus = undefined;
-    await bus?.end().catch(() => undefined);
+  close() {
+    return this.#bus.close();
   }
 
   async #enrol({ externalId }) {
@@ -100,18 +99,16 @@ export class Senders {
   }
 
   /** Finds out which of the messages stand whose publishing broke off. Nothing else may be publishing. */
-  async settleUncertain(client) {
-    const known = new Set(this.#log.inputs.malformed.map(({ position }) => position));
+  async settleUncertain() {
+    const nameOf = ({ partition, position }) => `${partition}/${position}`;
+    const known = new Set(this.#log.inputs.malformed.map(nameOf));
     for (const value of this.#uncertain.splice(0)) {
-      const { rows } = await client.query(
-        `select partition, position::text from messaging.log where topic = (select id from messaging.topics where name = $1) and value = $2`,
-        [TOPIC, value],
-      );
-      const place = rows.find(({ position }) => !known.has(position));
+      const place = (await this.#bus.find(TOPIC, value)).find((one) => !known.has(nameOf(one)));
       if (place === undefined) continue;
-      known.add(place.position);
+      known.add(nameOf(place));
       this.#log.sent({ op: 'malformed', door: 'bus', ...place });
     }
+    await this.#bus.close();
   }
 
   /** @returns the answer, or undefined where there was none or the service is not there */
@@ -128,10 +125,8 @@ export class Senders {
 
   async #publish(messages) {
     try {
-      this.#bus ??= this.#connect();
-      return await publish(await this.#bus, TOPIC, messages);
+      return await this.#bus.publish(TOPIC, messages);
     } catch {
-      await this.close();
       return undefined;
     }
   }

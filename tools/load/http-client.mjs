@@ -19,7 +19,7 @@ export class HttpClient {
   /**
    * @param {{ method?: string, path: string, body?: unknown, headers?: object, timeoutMs?: number, hangUpAfterMs?: number }} call
    *   `hangUpAfterMs` breaks the connection that long after sending, as a bad network does
-   * @returns {Promise<{ status: number, body: any }>}
+   * @returns {Promise<{ status: number, headers: object, body: any }>}
    * @throws {NoAnswerError}
    */
   call({ method = 'POST', path, body, headers = {}, timeoutMs = 30_000, hangUpAfterMs }) {
@@ -47,7 +47,8 @@ export class HttpClient {
         answer.on('error', fail);
         answer.on('end', () => {
           clearTimeout(timer);
-          resolve({ status: answer.statusCode, body: parse(Buffer.concat(chunks).toString()) });
+          const body = parse(Buffer.concat(chunks).toString());
+          resolve({ status: answer.statusCode, headers: answer.headers, body });
         });
         answer.on('aborted', () => fail(new Error('the answer was cut off')));
       });

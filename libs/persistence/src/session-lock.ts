@@ -4,6 +4,14 @@ import { pause } from './pause.js';
 
 /** How often somebody who waits for a lock asks for it. */
 const RETRY_MS = 500;
+/** A holder that is frozen or cut off loses its session after this long, and with it the lock; until then it shows that it lives. */
+const SESSION_TIMEOUT_MS = 10_000;
+const KEEPALIVE_INTERVAL_MS = 2_000;
+const SETTINGS = `
+  set idle_session_timeout = ${SESSION_TIMEOUT_MS};
+  set tcp_keepalives_idle = 5;
+  set tcp_keepalives_interval = 2;
+  set tcp_keepalives_count = 3;`;
 
 /** A lock that is held as long as one connection lives. */
 export type SessionLock = {
@@ -28,8 +36,9 @@ export const acquireSessionLock = async (
   client.once('end', () => lost.abort());
   client.once('error', () => lost.abort());
   try {
+    await client.query(SETTINGS);
     while (!signal.aborted) {
-      if (await tryLock(client, name)) return { lost: lost.signal, release: () => client.end() };
+      if (await tryLock(client, name)) return hold(client, lost);
       await pause(RETRY_MS, signal);
     }
   } catch (error) {
@@ -38,6 +47,19 @@ export const acquireSessionLock = async (
   }
   await client.end();
   return undefined;
+};
+
+const hold = (client: pg.Client, lost: AbortController): SessionLock => {
+  const sign = { text: 'select 1', query_timeout: SESSION_TIMEOUT_MS };
+  const keepalive = setInterval(() => void client.query(sign).catch(() => lost.abort()), KEEPALIVE_INTERVAL_MS);
+  lost.signal.addEventListener('abort', () => clearInterval(keepalive));
+  return {
+    lost: lost.signal,
+    release: () => {
+      clearInterval(keepalive);
+      return client.end();
+    },
+  };
 };
 
 const tryLock = async (client: pg.Client, name: string): Promise<boolean> => {

@@ -1,0 +1,125 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import kafkajs from 'kafkajs';
+
+const TOPIC = 'commerce.purchases';
+const EVERY_MS = 200;
+const TIMEOUT_MS = 180_000;
+const SESSION_TIMEOUT_MS = 6_000;
+
+/**
+ * Finds out how long it takes until purchases flow again: on every partition one of nobody is published until the first of them is in the
+ * register of claims. A plain consumer of kafkajs beside it, in a group of its own, tells how long the client alone needs.
+ */
+export class Probes {
+  #kafka;
+  #log;
+  #connect;
+  #plain;
+  #seen = new Map();
+  #number = 0;
+
+  /** @param {{ kafka: import('../load/kafka-client.mjs').KafkaClient, log: import('../load/input-log.mjs').InputLog, connect: () => Promise<import('pg').Client> }} parts */
+  constructor({ kafka, log, connect }) {
+    this.#kafka = kafka;
+    this.#log = log;
+    this.#connect = connect;
+  }
+
+  /** Begins to consume as somebody does who uses kafkajs as it comes. */
+  async open(brokers) {
+    const client = new kafkajs.Kafka({
+      brokers,
+      clientId: 'plain',
+      logLevel: kafkajs.logLevel.NOTHING,
+      retry: { retries: 20, initialRetryTime: 100, maxRetryTime: 2_000 },
+    });
+    this.#plain = client.consumer({
+      groupId: 'harness-plain',
+      sessionTimeout: SESSION_TIMEOUT_MS,
+      heartbeatInterval: 1_000,
+      maxWaitTimeInMs: 100,
+    });
+    await this.#plain.connect();
+    await this.#plain.subscribe({ topic: TOPIC });
+    await this.#plain.run({
+      partitionsConsumedConcurrently: 6,
+      eachMessage: async ({ message: { value } }) => {
+        const id = /"id":"(probe-\d+)"/.exec(value?.toString('latin1') ?? '')?.[1];
+        if (id !== undefined && !this.#seen.has(id)) this.#seen.set(id, performance.now());
+      },
+    });
+  }
+
+  async close() {
+    await this.#plain?.disconnect().catch(() => undefined);
+  }
+
+  /**
+   * Resolves when every partition flows. `oursMs` and `plainMs` are from now until the last of them did.
+   * @param {number} partitions
+   * @param {{ beside?: boolean }} options `beside`: whether the plain consumer was in the same trouble, and is waited for
+   */
+  async flowing(partitions, { beside = false } = {}) {
+    const from = performance.now();
+    const sent = Array.from({ length: partitions }, () => []);
+    const ours = Array.from({ length: partitions }, () => undefined);
+    const plain = Array.from({ length: partitions }, () => undefined);
+    const pending = new Set();
+    const client = await this.#connect();
+    try {
+      for (;;) {
+        const asked = [...sent.keys()].filter(
+          (partition) => ours[partition] === undefined || (beside && plain[partition] === undefined),
+        );
+        if (asked.length === 0) break;
+        if (performance.now() > from + TIMEOUT_MS)
+          throw new Error(`after ${TIMEOUT_MS / 1_000} s purchases did not flow: ${JSON.stringify({ ours, plain })}`);
+        // Not awaited: a producer that is still looking for the leader must not keep us from looking.
+        for (const partition of asked) {
+          if (pending.has(partition)) continue;
+          pending.add(partition);
+          void this.#publish(partition, sent[partition]).finally(() => pending.delete(partition));
+        }
+        await sleep(EVERY_MS);
+        const now = performance.now();
+        const { rows } = await client.query('select natural_id from points.claims where natural_id = any($1)', [
+          asked.flatMap((partition) => sent[partition]),
+        ]);
+        const taken = new Set(rows.map(({ natural_id: id }) => id));
+        for (const partition of asked) {
+          if (sent[partition].some((id) => taken.has(id))) ours[partition] ??= now;
+          plain[partition] ??= sent[partition].map((id) => this.#seen.get(id)).find((at) => at !== undefined);
+        }
+      }
+    } finally {
+      await client.end();
+    }
+    return { oursMs: Math.max(...ours) - from, plainMs: beside ? Math.max(...plain) - from : undefined };
+  }
+
+  async #publish(partition, sent) {
+    const id = `probe-${(this.#number += 1)}`;
+    const event = {
+      specversion: '1.0',
+      id,
+      source: '/probe',
+      type: 'commerce.purchase.completed',
+      data: {
+        purchaseId: id,
+        member: null,
+        occurredAt: '2026-01-01T00:00:00Z',
+        currency: 'EUR',
+        lines: [{ lineId: '1', amount: 100 }],
+        total: 100,
+      },
+    };
+    const n = this.#log.sent({ op: 'purchase', door: 'bus', event });
+    sent.push(id);
+    try {
+      await this.#kafka.publish(TOPIC, [{ key: null, partition, value: Buffer.from(JSON.stringify(event)) }]);
+      this.#log.acknowledged(n);
+    } catch {
+      // The next one is as good.
+    }
+  }
+}
