@@ -21,7 +21,8 @@ const shared = {
 };
 
 export default {
-  testTimeout: 60_000,
+  // Room for a busy machine with few cores: what waits for a condition gives up sooner, and says for which.
+  testTimeout: 180_000,
   projects: [
     { ...shared, displayName: 'unit', testMatch: ['<rootDir>/{libs,apps,tools,bench}/**/*.spec.{ts,mjs}'] },
     { ...shared, displayName: 'int', testMatch: ['<rootDir>/{libs,apps,tools}/**/*.int-spec.{ts,mjs}'] },

@@ -28,7 +28,7 @@ export type FaultyEventStoreHarness = EventStoreHarness & {
   breakConnections(): Promise<void>;
 };
 
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 60_000;
 const READER_SLEEP_MS = 600;
 
 /** An event with some data; its id is random unless given. */

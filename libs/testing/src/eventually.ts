@@ -1,9 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
 const PAUSE_MS = 20;
+/** Long, since it is only a failure that waits for it: a busy machine may take its time. */
+const EVENTUALLY_TIMEOUT_MS = 60_000;
 
-/** Repeats an expectation until it holds. @throws what it threw last, after `timeoutMs`. */
-export const eventually = async <T>(expectation: () => T | Promise<T>, timeoutMs = 15_000): Promise<T> => {
+/** Repeats an expectation until it holds. @throws what it threw last, after `timeoutMs`; a minute unless told. */
+export const eventually = async <T>(
+  expectation: () => T | Promise<T>,
+  timeoutMs = EVENTUALLY_TIMEOUT_MS,
+): Promise<T> => {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     try {

@@ -480,9 +480,24 @@ export const messageBusContract = (
       await bus.publish([{ ...order('a', 'old'), topic: 'brief' }]);
       await bus.publish([order('a', 'kept elsewhere')]);
       await pause(RETENTION_MS * 3);
-      await bus.publish([{ ...order('a', 'new'), topic: 'brief' }]);
-      const received = await collect('late', { topics: ['brief', 'orders'] });
-      await eventually(() => expect(received.map(content).toSorted()).toEqual(['kept elsewhere', 'new']));
+      // Each try with a group that comes late: what is old may stay until somebody sweeps, and a new one may be old before it was read.
+      let tries = 0;
+      await eventually(async () => {
+        const received: unknown[] = [];
+        const late = await subscribe(
+          `late-${tries++}`,
+          ({ messages }) => void received.push(...messages.map(content)),
+          {
+            topics: ['brief', 'orders'],
+          },
+        );
+        await eventually(async () => {
+          await bus.publish([{ ...order('a', 'new'), topic: 'brief' }]);
+          expect(received).toEqual(expect.arrayContaining(['kept elsewhere', 'new']));
+        });
+        await late.close();
+        expect([...new Set(received)].toSorted()).toEqual(['kept elsewhere', 'new']);
+      });
     });
 
     it('answers whether it can be used, and refuses once it is closed', async () => {
