@@ -46,14 +46,20 @@ const send = (data: object) =>
     body: { specversion: '1.0', id: uuidv7(), source: '/till', type: 'commerce.purchase.completed', data },
   });
 
+const sendReturn = (data: object) =>
+  points.call('POST', '/v1/returns', {
+    headers: { prefer: 'wait=20' },
+    body: { specversion: '1.0', id: uuidv7(), source: '/till', type: 'commerce.purchase.returned', data },
+  });
+
 type View = { id: string; status: string; [name: string]: unknown };
 type Page = { items: View[]; next: string | null };
 
 const list = async (query: string): Promise<View[]> =>
   (await points.call<Page>('GET', `/v1/inbox?limit=500&${query}`, { as: 'support' })).body.items;
 
-const itemOf = async (purchaseId: string, status: string): Promise<View> => {
-  const found = (await list(`status=${status}`)).find((item) => item['purchaseId'] === purchaseId);
+const itemOf = async (number: string, status: string): Promise<View> => {
+  const found = (await list(`status=${status}`)).find((item) => (item['returnId'] ?? item['purchaseId']) === number);
   if (found === undefined) throw new Error('there is no item');
   return found;
 };
@@ -108,6 +114,24 @@ describe('the inbox over HTTP', () => {
       ],
     });
     expect(await act(item, 'keep')).toMatchObject({ status: 200, body: { status: 'settled', replacement: null } });
+  });
+
+  it('says what to do instead where a return should be replaced', async () => {
+    const memberId = await enrol();
+    const data = purchase(`member:${memberId}`);
+    await send(data);
+    const { purchaseId, member, occurredAt } = data;
+    const returned = { returnId: uuidv7(), purchaseId, member, occurredAt };
+    await sendReturn({ ...returned, lines: [{ lineId: '1', amount: 500 }] });
+    await sendReturn({ ...returned, whole: true });
+    const item = await itemOf(returned.returnId, 'conflict');
+    expect(await act(item, 'replace')).toMatchObject({
+      status: 409,
+      body: { actions: ['keep'], detail: expect.stringContaining('as a return with an id of its own') },
+    });
+    expect(await act(item, 'keep')).toMatchObject({ status: 200, body: { outcome: { status: 'taken', points: -5 } } });
+    const rest = await sendReturn({ ...returned, returnId: uuidv7(), whole: true });
+    expect(rest).toMatchObject({ status: 200, body: { status: 'taken', points: -10 } });
   });
 
   it('takes no decision without a reason, of no sense, or from whoever may only look', async () => {

@@ -251,6 +251,7 @@ export const inboxCommands: readonly Command[] = [
     summary: 'Closes a conflict: the other content counts instead of what stands.',
     notes: [
       'Points end as if only the other content had been sent. It counts under an id of its own; returns find it by either.',
+      'A return cannot be replaced: discard the one that stands if it waits or is quarantined, keep here, and send what is right as a return with an id of its own.',
     ],
   }),
   settling('attach', {

@@ -12,7 +12,7 @@ import { isStaff, type Actor, type Audit, type Clock } from '@vafa/service';
 import { uuidv7 } from 'uuidv7';
 import { actionsFor, type InboxAction } from '../domain/inbox.js';
 import { NOT_IN_PROGRAMME, type ActivityIntake, type IncomingActivity } from './activities.js';
-import { keyText, type Claim, type ClaimKey, type Claims } from './claims.js';
+import { keyText, type Claim, type ClaimKey, type ClaimKind, type Claims } from './claims.js';
 import type { Claiming } from './claiming.js';
 import type { InboxItem, InboxItems } from './inbox-items.js';
 import type { IncomingPurchase, PurchaseIntake } from './intake.js';
@@ -35,7 +35,13 @@ export type InboxDecision = {
 export type InboxRejection =
   | { readonly code: 'unknown-item' }
   | { readonly code: 'already-settled'; readonly settlement: Settlement | null }
-  | { readonly code: 'action-not-possible'; readonly actions: readonly InboxAction[] }
+  | {
+      readonly code: 'action-not-possible';
+      readonly kind: ClaimKind;
+      readonly action: InboxAction;
+      /** What is possible. */
+      readonly actions: readonly InboxAction[];
+    }
   | { readonly code: 'target-needed'; readonly field: 'member' | 'purchaseId' }
   | { readonly code: 'target-unknown'; readonly field: 'member' | 'purchaseId' };
 
@@ -78,7 +84,9 @@ export class Inbox {
     const target = decision.action === 'attach' ? await this.targetOf(item, decision[field]) : null;
     if (!item.open) return again(await this.parts.settlements.latest(itemId), decision, target);
     const actions = actionsFor(item);
-    if (!actions.includes(decision.action)) return rejected({ code: 'action-not-possible', actions });
+    const { kind } = item;
+    const { action } = decision;
+    if (!actions.includes(action)) return rejected({ code: 'action-not-possible', kind, action, actions });
     if (decision.action === 'attach' && decision[field] === null) return rejected({ code: 'target-needed', field });
     if (target === undefined) return rejected({ code: 'target-unknown', field });
     const settlement = this.settlementOf(item, item.status, decision, target);

@@ -21,7 +21,7 @@ export type InboxMatter = {
 export const actionsFor = ({ kind, status, purchaseId, reference }: InboxMatter): readonly InboxAction[] => {
   switch (status) {
     case 'conflict':
-      // What a return has taken cannot be given back and taken otherwise: somebody adjusts the points by hand.
+      // What a return has taken cannot be given back and taken otherwise: what is right is sent under an id of its own.
       return kind === 'return' ? ['keep'] : ['keep', 'replace'];
     case 'waiting':
       return ['attach', 'discard'];

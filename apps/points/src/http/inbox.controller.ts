@@ -152,7 +152,7 @@ export class InboxController {
   @ApiOperation({
     summary: 'Closes a conflict: the other content counts instead of what stands',
     description:
-      'Points end as if only the other content had been sent. It counts under an id of its own, which the answer names; returns of either id find it.',
+      'Points end as if only the other content had been sent. It counts under an id of its own, which the answer names; returns of either id find it. A return cannot be replaced: discard the one that stands if it waits or is quarantined, keep here, and send what is right as a return with an id of its own.',
   })
   @ApiParam(ID)
   @ApiOkResponse({ schema: INBOX_VIEW })
@@ -222,6 +222,9 @@ const checkedId = (id: string): string => {
 const itemIdOf = (place: unknown): string | undefined =>
   typeof place === 'string' && isUuid(place) ? place : undefined;
 
+const RETURN_NOT_REPLACED =
+  'A return cannot be replaced: discard the one that stands if it waits or is quarantined, keep here, and send what is right as a return with an id of its own.';
+
 const problemOf = (rejection: InboxRejection): ProblemException => {
   switch (rejection.code) {
     case 'unknown-item':
@@ -236,11 +239,14 @@ const problemOf = (rejection: InboxRejection): ProblemException => {
         extensions: { settlement: settlement === null ? null : publicSettlement(settlement) },
       });
     }
-    case 'action-not-possible':
+    case 'action-not-possible': {
+      const { kind, action, actions } = rejection;
+      const instead = kind === 'return' && action === 'replace' ? ` ${RETURN_NOT_REPLACED}` : '';
       return new ProblemException(POINTS_PROBLEMS['action-not-possible'], {
-        detail: `What can be done about it: ${rejection.actions.join(', ')}.`,
-        extensions: { actions: rejection.actions },
+        detail: `What can be done about it: ${actions.join(', ')}.${instead}`,
+        extensions: { actions },
       });
+    }
     case 'target-needed':
       return invalid(rejection.field, 'is needed: what it belongs to');
     case 'target-unknown':
