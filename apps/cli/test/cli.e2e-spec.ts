@@ -112,7 +112,11 @@ describe('vafa with a running club', () => {
       expect((await club.vafa('periods', 'close', 'last')).code).toBe(2);
       const then = ['--as-of', '2024-01-31T00:00:00Z'];
       expect(await club.json('points', 'external:past', ...then)).toMatchObject({ balance: 10 });
-      expect((await club.vafa('points', 'external:past', '--as-of', 'then')).code).toBe(1);
+      expect((await club.vafa('points', 'external:past', '--as-of', 'then')).code).toBe(2);
+      expect((await club.vafa('points', 'statement', 'external:past', '--from', 'then')).code).toBe(2);
+      expect((await club.vafa('inbox', 'list', '--kind', 'gift')).code).toBe(2);
+      expect((await club.vafa('audit', '--from', 'then')).code).toBe(2);
+      expect((await club.vafa('dead-letters', 'list', '--kind', 'gift')).code).toBe(2);
       const statement = ['points', 'statement', 'external:past', '--period', '2024-01'];
       expect(await club.json(...statement)).toMatchObject({ closed: true, opening: 0, closing: 10 });
       expect((await club.vafa(...statement, '--format', 'csv')).stdout).toMatch(/\r\nclosing,2024-01-31,/);

@@ -1,5 +1,5 @@
-import { flag, line, Refusal, text, wholeNumber, type Command, type CommandInput, type ExitCode } from '../command.js';
-import { Api, problemErrors, problemText } from '../installation/api.js';
+import { flag, line, text, wholeNumber, type Command, type CommandInput, type ExitCode } from '../command.js';
+import { Api, failureOf } from '../installation/api.js';
 import { credentials } from '../installation/credentials.js';
 import { apiAddress } from '../installation/run-file.js';
 
@@ -40,10 +40,7 @@ const run = async (input: CommandInput): Promise<ExitCode> => {
     if (given !== undefined) query.set(name, given);
   }
   const answer = await api.request({ method: 'GET', path: `/v1/audit?${query.toString()}`, timeoutMs: TIMEOUT_MS });
-  if (answer.status !== 200) {
-    const [error] = problemErrors(answer.body);
-    throw new Refusal(error ? `--${error.pointer.slice(1)} ${error.detail}.` : `${problemText(answer.body)}.`);
-  }
+  if (answer.status !== 200) throw failureOf(answer, (pointer) => `--${pointer.slice(1)}`);
   const page = answer.body as Page;
   if (flag(options, 'json')) {
     line(surroundings.stdout, JSON.stringify(page));

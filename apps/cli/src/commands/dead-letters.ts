@@ -1,7 +1,6 @@
 import {
   flag,
   line,
-  Refusal,
   text,
   UsageError,
   wholeNumber,
@@ -9,7 +8,7 @@ import {
   type CommandInput,
   type ExitCode,
 } from '../command.js';
-import { Api, problemErrors, problemText, type ApiRequest } from '../installation/api.js';
+import { Api, failureOf, type ApiRequest } from '../installation/api.js';
 import { credentials } from '../installation/credentials.js';
 import { apiAddress } from '../installation/run-file.js';
 
@@ -41,7 +40,7 @@ type Opened = Letter & {
 };
 type Done = { readonly letters: number; readonly sent: number; readonly more: boolean };
 
-/** @throws Refusal with the API's own words for anything but 200. */
+/** @throws UsageError for an option that the API cannot read, Refusal for anything else but 200; both in the API's own words. */
 const ask = async <Body>(
   { surroundings }: CommandInput,
   request: Pick<ApiRequest, 'method' | 'path' | 'body'>,
@@ -54,10 +53,9 @@ const ask = async <Body>(
     signal: surroundings.signal,
   });
   const timeoutMs = request.method === 'GET' ? TIMEOUT_MS : SETTLE_TIMEOUT_MS;
-  const { status, body } = await api.request({ ...request, timeoutMs });
-  if (status === 200) return body as Body;
-  const errors = problemErrors(body).map(({ pointer, detail }) => `${nameOf(pointer)} ${detail}`);
-  throw new Refusal(`${errors.length > 0 ? errors.join('; ') : problemText(body)}.`.replace(/\.\.$/, '.'));
+  const answer = await api.request({ ...request, timeoutMs });
+  if (answer.status === 200) return answer.body as Body;
+  throw failureOf(answer, nameOf);
 };
 
 /** The option that a field of the API came from. */

@@ -1,7 +1,6 @@
 import {
   flag,
   line,
-  Refusal,
   text,
   UsageError,
   wholeNumber,
@@ -10,7 +9,7 @@ import {
   type ExitCode,
   type OptionSpec,
 } from '../command.js';
-import { Api, problemErrors, problemText, type ApiRequest } from '../installation/api.js';
+import { Api, failureOf, type ApiRequest } from '../installation/api.js';
 import { credentials } from '../installation/credentials.js';
 import { apiAddress } from '../installation/run-file.js';
 
@@ -59,7 +58,7 @@ type View = Item & {
   } | null;
 };
 
-/** @throws Refusal with the API's own words for anything but 200. */
+/** @throws UsageError for an option that the API cannot read, Refusal for anything else but 200; both in the API's own words. */
 const ask = async <Body>(
   { surroundings }: CommandInput,
   request: Pick<ApiRequest, 'method' | 'path' | 'body'>,
@@ -72,12 +71,9 @@ const ask = async <Body>(
     signal: surroundings.signal,
   });
   const timeoutMs = request.method === 'GET' ? TIMEOUT_MS : SETTLE_TIMEOUT_MS;
-  const { status, body } = await api.request({ ...request, timeoutMs });
-  if (status === 200) return body as Body;
-  const errors = problemErrors(body).map(
-    ({ pointer, detail }) => `--${pointer === '/purchaseId' ? 'purchase' : pointer.slice(1)} ${detail}`,
-  );
-  throw new Refusal(`${errors.length > 0 ? errors.join('; ') : problemText(body)}.`.replace(/\.\.$/, '.'));
+  const answer = await api.request({ ...request, timeoutMs });
+  if (answer.status === 200) return answer.body as Body;
+  throw failureOf(answer, (pointer) => `--${pointer === '/purchaseId' ? 'purchase' : pointer.slice(1)}`);
 };
 
 type Ids = Pick<Item, 'purchaseId' | 'returnId' | 'activityId'>;

@@ -36,9 +36,8 @@ const run = async (input: CommandInput): Promise<ExitCode> => {
   if (answer.status !== 200) {
     const [error] = problemErrors(answer.body);
     const option = Object.entries(QUERY).find(([, name]) => `/${name}` === error?.pointer)?.[0];
-    throw new Refusal(
-      error && option !== undefined ? `--${option} ${error.detail}.` : `${reference}: ${problemText(answer.body)}.`,
-    );
+    if (error && option !== undefined) throw new UsageError(`--${option} ${error.detail}.`);
+    throw new Refusal(`${reference}: ${problemText(answer.body)}.`);
   }
   const bytes = answer.body as Uint8Array;
   if (out === undefined)

@@ -1,4 +1,14 @@
-import { flag, line, Refusal, text, wholeNumber, type Command, type CommandInput, type ExitCode } from '../command.js';
+import {
+  flag,
+  line,
+  Refusal,
+  text,
+  UsageError,
+  wholeNumber,
+  type Command,
+  type CommandInput,
+  type ExitCode,
+} from '../command.js';
 import { problemErrors, type ApiAnswer } from '../installation/api.js';
 import { languageOf, MOMENT_OPTIONS, pointsApi } from './points-api.js';
 
@@ -16,7 +26,7 @@ type Movement = {
 type Page = { items: Movement[]; next: string | null };
 type Explained = { transaction: Movement; sentences: string[] };
 
-/** Asks for one resource of the member at the times asked for. @throws Refusal with the API's own words where it is not there. */
+/** Asks for one resource of the member at the times asked for. @throws UsageError for a time that it cannot read, Refusal where it is not there; both in the API's own words. */
 const asker = (input: CommandInput, reference: string) => {
   const language = languageOf(input);
   const api = pointsApi(input);
@@ -32,22 +42,23 @@ const asker = (input: CommandInput, reference: string) => {
       headers,
       timeoutMs: TIMEOUT_MS,
     });
-    if (answer.status !== 200) throw new Refusal(refusalOf(answer, reference));
+    if (answer.status !== 200) throw failureOf(answer, reference);
     return answer.body as Body;
   };
 };
 
 const OPTION_OF: Readonly<Record<string, string>> = { '/asOf': '--as-of', '/knownAt': '--known-at' };
 
-const refusalOf = ({ status, body }: ApiAnswer, reference: string): string => {
+/** An option that the API cannot read is wrong usage, whatever else it says a refusal. */
+const failureOf = ({ status, body }: ApiAnswer, reference: string): Error => {
   const [error] = problemErrors(body);
   const option = error && OPTION_OF[error.pointer];
-  if (option !== undefined) return `${option} ${error?.detail}.`;
+  if (option !== undefined) return new UsageError(`${option} ${error?.detail}.`);
   const { title, detail } = (typeof body === 'object' && body !== null ? body : {}) as {
     title?: string;
     detail?: string;
   };
-  return `${reference}: ${detail ?? title ?? `HTTP ${status}`}.`.replace(/\.\.$/, '.');
+  return new Refusal(`${reference}: ${detail ?? title ?? `HTTP ${status}`}.`.replace(/\.\.$/, '.'));
 };
 
 const number = new Intl.NumberFormat('en');

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { Refusal } from '../command.js';
+import { Refusal, UsageError } from '../command.js';
 import { causeOf, codeOf, messageOf, nameOf } from '../errors.js';
 import type { Credentials } from './credentials.js';
 
@@ -142,4 +142,11 @@ export const problemErrors = (body: unknown): ProblemError[] => {
     const [pointer, detail] = [field(error, 'pointer'), field(error, 'detail')];
     return typeof pointer === 'string' && typeof detail === 'string' ? [{ pointer, detail }] : [];
   });
+};
+
+/** An answer that refuses, in its own words: wrong usage where it cannot read what the options said (400), else a refusal. */
+export const failureOf = ({ status, body }: ApiAnswer, nameOf: (pointer: string) => string): Error => {
+  const errors = problemErrors(body).map(({ pointer, detail }) => `${nameOf(pointer)} ${detail}`);
+  const sentence = `${errors.length > 0 ? errors.join('; ') : problemText(body)}.`.replace(/\.\.$/, '.');
+  return status === 400 && errors.length > 0 ? new UsageError(sentence) : new Refusal(sentence);
 };
