@@ -20,7 +20,7 @@ afterAll(async () => {
 
 const WAIT = { prefer: 'wait=10' };
 
-/** Tells of an enrolment as members does. */
+/** Tells of an enrolment as members does, and answers once points knows of it. */
 const enrol = async (memberId = uuidv7()): Promise<{ memberId: string; externalId: string }> => {
   const externalId = `ext-${memberId}`;
   const time = Temporal.Now.instant();
@@ -35,6 +35,7 @@ const enrol = async (memberId = uuidv7()): Promise<{ memberId: string; externalI
     data,
   });
   await own.transaction((work) => enqueueEvents(work, bus, [enrolled]));
+  await eventually(async () => expect((await points.call('GET', `/v1/members/${memberId}/points`)).status).toBe(200));
   return { memberId, externalId };
 };
 

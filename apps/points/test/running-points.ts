@@ -2,7 +2,7 @@ import { expect } from '@jest/globals';
 import { outgoingEvent } from '@vafa/contracts';
 import { enqueueEvents } from '@vafa/messaging';
 import { FixedClock, type Environment } from '@vafa/service';
-import { createTestDatabase, startTestService } from '@vafa/testing';
+import { createTestDatabase, eventually, startTestService } from '@vafa/testing';
 import { uuidv7 } from 'uuidv7';
 import { pointsService } from '../src/index.js';
 
@@ -15,7 +15,7 @@ export const runPoints = async (now: string, env: Environment = {}) => {
   const clock = new FixedClock(now);
   const points = await startTestService(pointsService, { url: database.url, adapters: 'postgres', clock, env });
 
-  /** Tells of an enrolment as members does. */
+  /** Tells of an enrolment as members does, and answers once points knows of it. */
   const enrol = async (): Promise<string> => {
     const memberId = uuidv7();
     const { bus, database: own } = points.context;
@@ -28,6 +28,7 @@ export const runPoints = async (now: string, env: Environment = {}) => {
       data: { memberId, externalId: null, card: null, enrolledAt: '2026-01-01T00:00:00Z', source: null },
     });
     await own.transaction((work) => enqueueEvents(work, bus, [enrolled]));
+    await eventually(async () => expect((await read(memberId, '')).status).toBe(200));
     return memberId;
   };
 
