@@ -82,7 +82,9 @@ export class Inbox {
     if (item === undefined) return rejected({ code: 'unknown-item' });
     const field = item.kind === 'return' ? 'purchaseId' : 'member';
     const target = decision.action === 'attach' ? await this.targetOf(item, decision[field]) : null;
-    if (!item.open) return again(await this.parts.settlements.latest(itemId), decision, target);
+    const latest = await this.parts.settlements.latest(itemId);
+    // A return that is being taken up after its approval looks as if it waited; who approved it was first.
+    if (!item.open || latest?.finishedAt === null) return again(latest, decision, target);
     const actions = actionsFor(item);
     const { kind } = item;
     const { action } = decision;
