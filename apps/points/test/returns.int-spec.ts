@@ -355,7 +355,7 @@ describe('a return whose points are spent', () => {
         ],
       };
       await tight.accounts.run([{ streamId: streamOf(memberId), id: spent.transactionId, command: spent }], {
-        timeoutMs: 10_000,
+        timeoutMs: 60_000,
       });
       const one = back(purchase, reference);
       await tight.returns.take([one]);

@@ -95,7 +95,7 @@ const to = (streamId: string, command: PurseCommand, id: string = randomUUID()):
   id,
   command,
 });
-const OPTIONS = { timeoutMs: 2_000 };
+const OPTIONS = { timeoutMs: 30_000 };
 const brief = (outcomes: readonly CommandOutcome<PurseEvent, Short>[]): unknown[] =>
   outcomes.map((outcome) => {
     if (outcome.status === 'accepted') return outcome.events.map((event) => event.revision);
@@ -281,7 +281,7 @@ describe('DeciderRunner', () => {
         for (const { store } of setups) [store.before, store.after] = [trouble(1), trouble(2)];
         const sent = work.map(([who, entries]) => ({ who, commands: entries.map(([id, entry]) => to(id, entry)) }));
         const outcomes = await Promise.all(
-          sent.map(async ({ who, commands }) => (await setups[who]?.runner.run(commands, { timeoutMs: 5_000 })) ?? []),
+          sent.map(async ({ who, commands }) => (await setups[who]?.runner.run(commands, OPTIONS)) ?? []),
         );
         const stored = shared.events.map((event) => codec.decode(event));
         expect(new Set(stored.map((event) => event.id)).size).toBe(stored.length);
@@ -297,5 +297,5 @@ describe('DeciderRunner', () => {
       }),
       { numRuns: 50 },
     );
-  }, 60_000);
+  });
 });

@@ -5,7 +5,7 @@ import type { InboundEvent } from '@vafa/messaging';
 import { Permission, Public, defineConfig, integer, setting, type ServiceContext } from '@vafa/service';
 import type { ServiceDefinition } from '@vafa/service';
 import type { MigrationInterface, QueryRunner } from 'typeorm';
-import { eventually } from './eventually.js';
+import { deferred, eventually } from './eventually.js';
 import { startTestService, type TestService } from './test-service.js';
 import { withTestDatabase } from './with-test-database.js';
 
@@ -25,6 +25,7 @@ const config = defineConfig({
 
 type Context = ServiceContext<{ readonly notesMax: number }>;
 const CONTEXT = Symbol('context');
+let slowEntered = deferred();
 
 @Controller('v1/notes')
 class NotesController {
@@ -38,6 +39,7 @@ class NotesController {
   }
 
   @Get('slow') @Public() async slow(): Promise<string> {
+    slowEntered.resolve();
     await new Promise((resolve) => setTimeout(resolve, 300));
     return 'done';
   }
@@ -144,8 +146,9 @@ describe.each(['memory', 'postgres'] as const)('a service with its parts in %s',
   });
 
   it('lets requests under way end when it closes, and refuses new ones', async () => {
+    slowEntered = deferred();
     const slow = running.call('GET', '/v1/notes/slow', { as: null });
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await slowEntered.promise;
     const closed = running.service.close();
     await expect(slow).resolves.toMatchObject({ status: 200, body: 'done' });
     await closed;

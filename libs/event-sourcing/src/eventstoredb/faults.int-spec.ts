@@ -104,7 +104,11 @@ describe('EventStoreDbEventStore, when the server misbehaves', () => {
   });
 
   it('says that it does not know where the time is up, and that reads may be asked again', async () => {
-    const impatient = await EventStoreDbEventStore.connect({ url: standIn.url, callDeadlineMs: 500, retryForMs: 500 });
+    const impatient = await EventStoreDbEventStore.connect({
+      url: standIn.url,
+      callDeadlineMs: 2_000,
+      retryForMs: 2_000,
+    });
     standIn.faults.refuse = 'unavailable';
     const append = impatient.append(newStream(), NO_STREAM, [anEvent()]);
     await expect(append).rejects.toBeInstanceOf(AppendOutcomeUnknownError);
