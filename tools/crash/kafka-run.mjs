@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { check } from '../checker/check.mjs';
 import { KafkaTables } from '../checker/kafka-tables.mjs';
-import { HttpClient } from '../load/http-client.mjs';
+import { HttpClient, NoAnswerError } from '../load/http-client.mjs';
 import { InputLog } from '../load/input-log.mjs';
 import { KafkaClient } from '../load/kafka-client.mjs';
 import { KafkaEngine } from '../load/kafka-engine.mjs';
@@ -280,35 +280,31 @@ const UNDER_WAY = `select 'relay' as what, (select count(*)::int from messaging.
 /** The doors of services in several processes as one: members for members, any replica of points that runs for the rest. */
 class Doors {
   #services;
-  #members;
-  #points = new Map();
+  #clients = new Map();
   #token;
   #turn = 0;
 
   constructor(services, token) {
     this.#services = services;
     this.#token = token;
-    this.#members = new HttpClient({ api: services.get('members').url, token });
   }
 
-  call(call) {
-    if (call.path === '/v1/members') {
-      this.#members.api = this.#services.get('members').url;
-      return this.#members.call(call);
-    }
+  async call(call) {
+    const service = call.path === '/v1/members' ? 'members' : 'points';
     const running = [...this.#services.processes.values()].filter(
-      ({ service, isRunning, url }) => service === 'points' && isRunning && url !== undefined,
+      (one) => one.service === service && one.isRunning && one.url !== undefined,
     );
-    const replica = running[this.#turn++ % running.length] ?? this.#services.get('points-1');
-    let client = this.#points.get(replica.name);
+    const replica = running[this.#turn++ % running.length];
+    if (replica === undefined) throw new NoAnswerError(`no replica of ${service} is up`);
+    let client = this.#clients.get(replica.name);
     if (client === undefined)
-      this.#points.set(replica.name, (client = new HttpClient({ api: replica.url, token: this.#token })));
+      this.#clients.set(replica.name, (client = new HttpClient({ api: replica.url, token: this.#token })));
     client.api = replica.url;
     return client.call(call);
   }
 
   close() {
-    for (const client of [this.#members, ...this.#points.values()]) client.close();
+    for (const client of this.#clients.values()) client.close();
   }
 }
 

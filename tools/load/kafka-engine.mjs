@@ -44,7 +44,7 @@ export class KafkaEngine {
       KAFKA_DIR: join(this.folder, 'kafka'),
       KAFKA_PORT: String(this.port),
       KAFKA_NODES: String(this.nodes),
-      KAFKA_HEAP: process.env.KAFKA_HEAP ?? '320m',
+      KAFKA_HEAP: process.env.KAFKA_HEAP ?? (this.nodes === 1 ? '512m' : '320m'),
     };
     await this.#call('start', nodes);
   }

@@ -1,7 +1,10 @@
 import pg from 'pg';
 
-/** A transaction left open by a frozen process is ended by the server after this long, so that it cannot hold a log's lock for ever. */
-const IDLE_IN_TRANSACTION_MS = 60_000;
+/**
+ * A transaction left open by a frozen process is ended by the server after this long: others who have taken over its messages wait for its
+ * locks until then. Longer than anything that is done in the middle of one, such as an append that is tried again for 15 s.
+ */
+const IDLE_IN_TRANSACTION_MS = 20_000;
 const CONNECT_TIMEOUT_MS = 15_000;
 const KEEPALIVE_DELAY_MS = 10_000;
 
