@@ -116,7 +116,8 @@ class KafkaRun {
         repeated: this.#repeated - before.repeated,
         violations: result.violations.length,
       });
-      this.#say(`  flowing after ${Math.round(flows.oursMs)} ms`);
+      const plain = flows.plainMs === undefined ? '' : `, plain kafkajs after ${Math.round(flows.plainMs)} ms`;
+      this.#say(`  flowing after ${Math.round(flows.oursMs)} ms${plain}`);
       if (result.violations.length > 0) break;
     }
     return { ...result, rows };
