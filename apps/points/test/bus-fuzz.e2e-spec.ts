@@ -8,7 +8,7 @@ import type { PointsConfig } from '../src/config.js';
 import { pointsService } from '../src/index.js';
 
 /** A failure names the seed: `VAFA_FUZZ_SEED=… VAFA_FUZZ_RUNS=…` repeats it, or looks further. */
-const SEED = Number(process.env['VAFA_FUZZ_SEED'] ?? Date.now() % 1_000_000_000);
+const SEED = Number(process.env['VAFA_FUZZ_SEED'] ?? process.env['VAFA_TEST_SEED'] ?? Date.now() % 1_000_000_000);
 const RUNS = Number(process.env['VAFA_FUZZ_RUNS'] ?? 400);
 const PARTITIONS = 12;
 const PATIENCE_MS = 60_000;
