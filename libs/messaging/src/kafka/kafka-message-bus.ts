@@ -62,7 +62,8 @@ export class KafkaMessageBus implements MessageBus {
     this.log = options.log ?? ((): void => undefined);
     // Whoever publishes or asks has a deadline, and tries again himself.
     const asking = createClient(this.settings, { retries: 1, initialRetryTime: 100, maxRetryTime: 500 }, this.log);
-    this.consuming = createClient(this.settings, { retries: 5, initialRetryTime: 100, maxRetryTime: 1_000 }, this.log);
+    // A consumer that gives up is begun anew, and then its old membership has to run out before anything flows: it rather waits for a broker.
+    this.consuming = createClient(this.settings, { retries: 20, initialRetryTime: 100, maxRetryTime: 1_000 }, this.log);
     this.admin = asking.admin();
     this.topics = new KafkaTopics(this.admin, this.settings, (message) => this.log('warn', message, { part: 'kafka' }));
     this.publisher = new KafkaPublisher({

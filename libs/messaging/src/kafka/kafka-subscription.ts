@@ -69,7 +69,7 @@ export class KafkaSubscription implements Subscription {
       retry: {
         initialRetryTime: 100,
         maxRetryTime: 1_000,
-        retries: 10,
+        retries: 20,
         restartOnFailure: async (error) => this.restarts(error),
       },
     });
