@@ -223,7 +223,7 @@ describe('vafa with a running club', () => {
         { id, note: 'cut off' },
       ]);
       expect(await club.vafa('dead-letters', 'list', '--kind', 'odd')).toMatchObject({
-        code: 1,
+        code: 2,
         stderr: expect.stringContaining('--kind must be one of'),
       });
       expect(await club.vafa('dead-letters', 'show', 'odd')).toMatchObject({ code: 1 });
@@ -331,7 +331,7 @@ describe('vafa with a running club', () => {
         new RegExp(`^\\S+Z  operator ${userInfo().username} \\(vafa-cli\\)  clock\\.moved  clock  {"from":`, 'm'),
       );
       expect(await club.vafa('audit', '--from', 'noon')).toMatchObject({
-        code: 1,
+        code: 2,
         stderr: expect.stringContaining('--from must be a date and time'),
       });
     },
