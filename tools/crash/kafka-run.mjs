@@ -116,7 +116,11 @@ class KafkaRun {
         repeated: this.#repeated - before.repeated,
         violations: result.violations.length,
       });
-      const plain = flows.plainMs === undefined ? '' : `, plain kafkajs after ${Math.round(flows.plainMs)} ms`;
+      const { plainMs } = flows;
+      const plain =
+        plainMs === undefined
+          ? ''
+          : `, plain kafkajs ${plainMs === Infinity ? 'not' : `after ${Math.round(plainMs)} ms`}`;
       this.#say(`  flowing after ${Math.round(flows.oursMs)} ms${plain}`);
       if (result.violations.length > 0) break;
     }

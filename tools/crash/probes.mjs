@@ -4,6 +4,8 @@ import kafkajs from 'kafkajs';
 const TOPIC = 'commerce.purchases';
 const EVERY_MS = 200;
 const TIMEOUT_MS = 180_000;
+/** How much longer the plain consumer is waited for. It does not come back from everything: that is a figure of its own, and no fault of ours. */
+const PLAIN_WAIT_MS = 30_000;
 const SESSION_TIMEOUT_MS = 6_000;
 
 /**
@@ -15,6 +17,7 @@ export class Probes {
   #log;
   #connect;
   #plain;
+  #brokers;
   #seen = new Map();
   #number = 0;
 
@@ -27,6 +30,7 @@ export class Probes {
 
   /** Begins to consume as somebody does who uses kafkajs as it comes. */
   async open(brokers) {
+    this.#brokers = brokers;
     const client = new kafkajs.Kafka({
       brokers,
       clientId: 'plain',
@@ -55,7 +59,9 @@ export class Probes {
   }
 
   /**
-   * Resolves when every partition flows. `oursMs` and `plainMs` are from now until the last of them did.
+   * Resolves when every partition flows. `oursMs` and `plainMs` are from now until the last of them did; `plainMs` is undefined where nobody
+   * waited for it, and infinite where it did not come back.
+   * @throws where ours did not flow in time
    * @param {number} partitions
    * @param {{ beside?: boolean }} options `beside`: whether the plain consumer was in the same trouble, and is waited for
    */
@@ -67,11 +73,13 @@ export class Probes {
     const pending = new Set();
     const client = await this.#connect();
     try {
-      for (;;) {
+      for (let plainUntil = Infinity; ;) {
+        const isWaiting = beside && performance.now() < plainUntil;
         const asked = [...sent.keys()].filter(
-          (partition) => ours[partition] === undefined || (beside && plain[partition] === undefined),
+          (partition) => ours[partition] === undefined || (isWaiting && plain[partition] === undefined),
         );
         if (asked.length === 0) break;
+        if (ours.every((at) => at !== undefined)) plainUntil = Math.min(plainUntil, performance.now() + PLAIN_WAIT_MS);
         if (performance.now() > from + TIMEOUT_MS)
           throw new Error(`after ${TIMEOUT_MS / 1_000} s purchases did not flow: ${JSON.stringify({ ours, plain })}`);
         // Not awaited: a producer that is still looking for the leader must not keep us from looking.
@@ -94,7 +102,13 @@ export class Probes {
     } finally {
       await client.end();
     }
-    return { oursMs: Math.max(...ours) - from, plainMs: beside ? Math.max(...plain) - from : undefined };
+    const plainMs = beside ? Math.max(...plain.map((at) => at ?? Infinity)) - from : undefined;
+    if (plainMs === Infinity) {
+      // The next fault finds one that works.
+      await this.close();
+      await this.open(this.#brokers);
+    }
+    return { oursMs: Math.max(...ours) - from, plainMs };
   }
 
   async #publish(partition, sent) {
