@@ -2,4 +2,6 @@ import 'reflect-metadata';
 import { runService } from '@vafa/service';
 import { pointsService } from './index.js';
 
-process.exitCode = await runService(pointsService, process.env);
+const code = await runService(pointsService, process.env);
+// Everything is closed, or was given its time; what a library still waits for must not keep the process.
+process.exit(code);

@@ -8,9 +8,13 @@ import type { Purchase } from '../domain/purchase.js';
 import type { PointsEvent } from '../events/points-event.js';
 import type { Claiming } from './claiming.js';
 import type { Claim, Claims } from './claims.js';
+import { setTimeout as pause } from 'node:timers/promises';
 
 /** How long a command is decided again after conflicts before it counts as failed. */
 export const DECIDE_TIMEOUT_MS = 10_000;
+
+/** How often awards on their way are looked for. */
+const LOOK_INTERVAL_MS = 25;
 
 /** A purchase whose event has to be in the ledger; `suspectedAfter` names the revision behind which it stands if anybody has written it. */
 export type AwardTask = {
@@ -58,10 +62,20 @@ export class Awards {
     return awarded;
   }
 
-  /** The stored awards of purchases that are taken, or being taken, by claim id: what the read models do not show yet is made sure of. */
-  async of(claims: readonly Claim[]): Promise<ReadonlyMap<string, Explanation>> {
-    const known = await this.parts.claims.awards(claims.map(({ claimId }) => claimId));
-    const found = new Map([...known].map(([id, { explanation }]) => [id, JSON.parse(explanation) as Explanation]));
+  /**
+   * The stored awards of purchases that are taken, or being taken, by claim id: what the read models do not show after `patienceMs` is made sure of.
+   * Whoever did not award them himself is patient: an award that is on its way has others of its key before it, and must not overtake them.
+   */
+  async of(claims: readonly Claim[], patienceMs: number): Promise<ReadonlyMap<string, Explanation>> {
+    const found = new Map<string, Explanation>();
+    const until = performance.now() + patienceMs;
+    for (let open = claims; ; await pause(LOOK_INTERVAL_MS)) {
+      const known = await this.parts.claims.awards(open.map(({ claimId }) => claimId));
+      for (const [id, { explanation }] of known) found.set(id, JSON.parse(explanation) as Explanation);
+      open = open.filter(({ claimId, accountId }) => accountId !== null && !found.has(claimId));
+      if (open.length === 0) return found;
+      if (performance.now() >= until) break;
+    }
     const missing = claims.flatMap((claim) =>
       claim.accountId === null || found.has(claim.claimId) ? [] : [awardTaskOf(claim, claim.accountId)],
     );

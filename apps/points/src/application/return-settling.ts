@@ -59,12 +59,12 @@ export class ReturnSettling {
 
   /**
    * Settles open returns in the order given; those that are settled already stay as they are. `waiters` names, by claim id, who waits for the
-   * outcome. Answers the returns that wait now.
+   * outcome; `patienceMs` how long an award on its way is waited for. Answers the returns that wait now.
    */
-  async settle(claims: readonly Claim[], waiters: ReadonlyMap<string, string>): Promise<Claim[]> {
+  async settle(claims: readonly Claim[], waiters: ReadonlyMap<string, string>, patienceMs: number): Promise<Claim[]> {
     const waiting: Claim[] = [];
     for (let open = claims; open.length > 0;) {
-      const known = await this.lookUp(open);
+      const known = await this.lookUp(open, patienceMs);
       const settled = await this.decide(open, known);
       await this.reverse(settled.taking, waiters);
       waiting.push(...settled.waiting);
@@ -73,11 +73,11 @@ export class ReturnSettling {
     return waiting;
   }
 
-  private async lookUp(open: readonly Claim[]): Promise<Known> {
+  private async lookUp(open: readonly Claim[], patienceMs: number): Promise<Known> {
     const members = await this.parts.references.resolve(open.flatMap(({ reference }) => reference ?? []));
     const earlier = await this.parts.lines.purchasesOf(this.parts.database, open.filter(isReservedFreely).map(idOf));
     const purchases = [...(await this.parts.claims.find([...purchasesOf(open), ...earlier.map(keyOf)])).values()];
-    const awards = new Map(await this.parts.awards.of(purchases.filter(isAwarded)));
+    const awards = new Map(await this.parts.awards.of(purchases.filter(isAwarded), patienceMs));
     const unreferenced = open.filter(
       ({ purchaseId, reference }) => purchaseId === null && members.has(reference ?? ''),
     );

@@ -33,6 +33,9 @@ export type ReturnParts = {
   readonly policy: ReturnPolicy;
 };
 
+/** How long a return waits for the award of its purchase that is on its way; then it sees to it itself, as after a crash. */
+export const AWARD_PATIENCE_MS = 3_000;
+
 /** Before every claim id. */
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 
@@ -90,7 +93,7 @@ export class ReturnIntake {
     }
     // In the order in which they came, fresh ones and those that a crash left open alike.
     const open = drafts.flatMap(({ claim }) => standing.get(keyText(claim)) ?? []).filter(isOpen);
-    await this.settle(open, waiters);
+    await this.settle(open, waiters, AWARD_PATIENCE_MS);
     await this.answer(fresh, repeats);
   }
 
@@ -109,9 +112,13 @@ export class ReturnIntake {
   }
 
   /** Settles returns, and those once more whose purchase or member came in while they were being parked: nobody else would come back for them. */
-  private async settle(claims: readonly Claim[], waiters: ReadonlyMap<string, string> = new Map()): Promise<void> {
+  private async settle(
+    claims: readonly Claim[],
+    waiters: ReadonlyMap<string, string> = new Map(),
+    patienceMs = 0,
+  ): Promise<void> {
     for (let open = claims; open.length > 0;) {
-      const parked = await this.parts.settling.settle(open, waiters);
+      const parked = await this.parts.settling.settle(open, waiters, patienceMs);
       const purchases = parked.filter(({ reason }) => reason === UNKNOWN_PURCHASE);
       const members = parked.filter(({ reason }) => reason === UNKNOWN_MEMBER);
       const there = await this.parts.claims.find(purchases.map(purchaseKey));
