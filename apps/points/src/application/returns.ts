@@ -33,8 +33,11 @@ export type ReturnParts = {
   readonly policy: ReturnPolicy;
 };
 
-/** How long a return waits for the award of its purchase that is on its way; then it sees to it itself, as after a crash. */
-export const AWARD_PATIENCE_MS = 3_000;
+/**
+ * How long a return waits for the award of its purchase that is on its way; then it sees to it itself. Longer than the partitions of a process that
+ * died stand still before another takes its purchases up, shorter than a handler may take.
+ */
+export const AWARD_PATIENCE_MS = 15_000;
 
 /** Before every claim id. */
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
