@@ -187,8 +187,8 @@ class Floor {
       ],
     );
     const lots = page.filter(({ points }) => points > 0);
-    await copy(client, `points.lots (${LOT})`, lots, ({ id, account, points, data }) => [
-      ...[id, account.id, points, points, data.occurredAt, data.occurredAt, null],
+    await copy(client, `points.lots (${LOT})`, lots, ({ id, account, revision, points, data }) => [
+      ...[id, account.id, points, points, data.occurredAt, data.occurredAt, null, revision],
     ]);
     await this.#writeAccounts(page);
     await this.#tell(page, now);
@@ -270,7 +270,7 @@ const OFFSET = `
   on conflict (group_name, topic, partition) do update set position = excluded.position`;
 const MOVEMENT =
   'transaction_id, account_id, revision, member_id, kind, amount, occurred_at, effective_at, recorded_at, rule_version, source, purchase_id, explanation';
-const LOT = 'lot_id, account_id, amount, remaining, earned_at, available_at, expires_at';
+const LOT = 'lot_id, account_id, amount, remaining, earned_at, available_at, expires_at, revision';
 const ACCOUNTS = `
   insert into points.accounts as a (account_id, member_id, revision, available, earned_total, last_effective_at, state_revision, state)
   select id, id, revision, available, available, at, revision, state
