@@ -3,6 +3,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { CONTRACTS } from '@vafa/contracts';
+import { registeredSettings } from '@vafa/service';
+// Loaded for the settings that it and the services declare.
+import '@vafa/standalone';
 import { ROOT } from './bootstrap/root.mjs';
 
 const read = (path) => readFileSync(join(ROOT, path), 'utf8');
@@ -30,6 +33,16 @@ describe('what is listed', () => {
   it('are all events in the README of the contracts', () => {
     const listed = rows(read('libs/contracts/README.md')).filter((cell) => /^(commerce|loyalty)\./.test(cell));
     expect(listed.sort()).toEqual(Object.keys(CONTRACTS).sort());
+  });
+
+  it('are all settings, on a page that people who run it read', () => {
+    const pages = ['operations', 'security', 'statements'].map((name) => read(`docs/${name}.md`)).join('\n');
+    // Of two that begin alike the second may be written by its end.
+    const forms = (name) => [name, ...[...name.matchAll(/_/g)].map(({ index }) => `…${name.slice(index)}`)];
+    const listed = (name) => forms(name).some((form) => pages.includes(`\`${form}\``) || pages.includes(`\`${form}=`));
+    const names = registeredSettings().map(({ name }) => name);
+    expect(names).toContain('VAFA_ZONE');
+    expect(names.filter((name) => !listed(name))).toEqual([]);
   });
 
   it('are all suites in CONTRIBUTING', () => {
