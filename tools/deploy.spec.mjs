@@ -82,6 +82,14 @@ describe('docker-compose.yml', () => {
       expect(needs.migrate).toEqual({ condition: 'service_completed_successfully' });
   });
 
+  it('asks for each secret that example.env names, and has none itself', () => {
+    const asked = new Set([...read('docker-compose.yml').matchAll(/\$\{(\w+):\?/g)].map(([, name]) => name));
+    const empty = [...read('deploy/compose/example.env').matchAll(/^(\w+)=$/gm)].map(([, name]) => name);
+    expect([...asked].sort()).toEqual(empty.sort());
+  });
+});
+
+describe('what .env chooses', () => {
   it.each(OWN)('passes every setting that it knows to %s, and no other', (name, own) => {
     const others = new Set(OWN.flatMap(([, settings]) => settings).filter((setting) => !own.includes(setting)));
     const wanted = known.filter((setting) => !(setting in EXEMPT) && !others.has(setting));
@@ -113,12 +121,6 @@ describe('docker-compose.yml', () => {
   it('gives the keys to those who use them only', () => {
     const holders = services.filter(([, { volumes = [] }]) => volumes.some((volume) => volume.startsWith('keys:')));
     expect(holders.map(([name]) => name)).toEqual(['members', 'points', 'vafa']);
-  });
-
-  it('asks for each secret and for the environment, which example.env leaves empty, and has none itself', () => {
-    const asked = new Set([...read('docker-compose.yml').matchAll(/\$\{(\w+):\?/g)].map(([, name]) => name));
-    const empty = [...read('deploy/compose/example.env').matchAll(/^(\w+)=$/gm)].map(([, name]) => name);
-    expect([...asked].sort()).toEqual(empty.sort());
   });
 });
 

@@ -94,7 +94,7 @@ export const takeMany = async <T extends InboundEventType>(
   };
 };
 
-/** What became of the input under this key. A member learns of their own only. */
+/** What became of the input under this key. A member learns of his own only. */
 export const findOne = async (
   register: Register,
   key: { readonly kind: ClaimKind; readonly source: unknown; readonly id: unknown },
