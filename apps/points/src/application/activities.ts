@@ -57,7 +57,7 @@ export class ActivityIntake {
     const registered = await this.parts.claiming.register(drafts, () => true);
     const fresh = drafts.filter(({ claim }) => registered.has(claim.claimId));
     const repeats = await this.parts.claiming.repeats(drafts.filter(({ claim }) => !registered.has(claim.claimId)));
-    // A member who enrolled while his activity was being parked may have found nothing to take up; nobody else would come back for it.
+    // A member who enrolled while their activity was being parked may have found nothing to take up; nobody else would come back for it.
     const waiting = [...fresh.map(({ claim }) => claim), ...repeats.map(({ claim }) => claim)].filter(isOpen);
     const references = waiting.flatMap(({ reference }) => reference ?? []);
     if (references.length > 0) await this.takeUp(references);
