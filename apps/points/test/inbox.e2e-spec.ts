@@ -73,7 +73,7 @@ describe('the inbox over HTTP', () => {
     const data = purchase(`external:${uuidv7()}`);
     await send(data);
     const item = await itemOf(data.purchaseId, 'waiting');
-    expect(item).toMatchObject({ kind: 'purchase', source: '/till', reason: 'member-unknown', member: data.member });
+    expect(item).toMatchObject({ kind: 'purchase', source: '/till', reason: 'unknown-member', member: data.member });
     const attached = await act(item, 'attach', { member: `external:${memberId}` });
     expect(attached).toMatchObject({
       status: 200,
@@ -99,7 +99,7 @@ describe('the inbox over HTTP', () => {
       status: 409,
       body: { type: '/problems/already-settled', settlement: { action: 'attach' } },
     });
-    expect(await list('kind=purchase&reason=member-unknown')).not.toContainEqual(item);
+    expect(await list('kind=purchase&reason=unknown-member')).not.toContainEqual(item);
   });
 
   it('shows both contents of a conflict and lets what stands stay', async () => {

@@ -424,7 +424,7 @@ describe('the list', () => {
     expect(seen).toEqual([...page.map(({ naturalId }) => `waiting ${naturalId}`), `conflict ${first.naturalId}`]);
     const count = (filter: object) => points.items.list({ source, ...filter }, 10, null).then((items) => items.length);
     expect(await count({ status: 'conflict' })).toBe(1);
-    expect(await count({ reason: 'member-unknown' })).toBe(5);
+    expect(await count({ reason: 'unknown-member' })).toBe(5);
     expect(await count({ reason: 'other-content' })).toBe(1);
     expect(await count({ kind: 'activity' })).toBe(0);
     const counts = await points.items.counts();

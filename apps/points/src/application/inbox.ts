@@ -177,7 +177,7 @@ export class Inbox {
         if (claim.kind === 'return') return this.release(work, claim, target);
         return claim.kind === 'activity'
           ? this.become(work, claim, { status: 'taken', reason: NOT_IN_PROGRAMME, accountId: target })
-          : this.parts.claims.settle(work, claim, { status: 'taking', accountId: target, revision });
+          : this.parts.claims.settle(work, claim, { status: 'taking', reason: null, accountId: target, revision });
       case 'approve':
         return this.release(work, claim, claim.purchaseId);
       case 'keep':

@@ -1,13 +1,13 @@
 import type { PurchaseData, ReturnData } from '@vafa/contracts';
 import { isInTime, uncoveredReason, type ReturnPolicy } from '../domain/return-policy.js';
 import { amountLeft, leftOf, quantityOf, takeFrom, type Goods, type ReturnedGoods } from '../domain/returned-goods.js';
+import { UNKNOWN_MEMBER } from './claiming.js';
 import type { Claim } from './claims.js';
 import type { ReturnedRow } from './returned-lines.js';
 
 /** Why a return waits. */
 export const UNKNOWN_PURCHASE = 'unknown-purchase';
 export const PURCHASE_WAITING = 'purchase-waiting';
-export const UNKNOWN_MEMBER = 'unknown-member';
 /** Waits as well, but only for whoever approved it to go on: its purchase's age and its missing purchase are no obstacle any more. */
 export const APPROVED = 'approved';
 /** Why a person has to decide. */

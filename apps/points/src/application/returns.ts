@@ -8,7 +8,9 @@ import {
   FUTURE_TOLERANCE_MINUTES,
   inRounds,
   isOpen,
+  OCCURRED_IN_THE_FUTURE,
   outcomeOf,
+  UNKNOWN_MEMBER,
   type Claiming,
   type Draft,
   type Repeat,
@@ -16,7 +18,7 @@ import {
 import { keyText, TAKE_UP_PAGE_SIZE, type Claim, type ClaimKey, type Claims, type NewClaim } from './claims.js';
 import { fingerprint, type Incoming, type Outcomes } from './outcomes.js';
 import type { References } from './references.js';
-import { NO_PURCHASE_NAMED, UNKNOWN_MEMBER, UNKNOWN_PURCHASE } from './return-decision.js';
+import { NO_PURCHASE_NAMED, UNKNOWN_PURCHASE } from './return-decision.js';
 import type { ReturnSettling } from './return-settling.js';
 
 /** A return that passed validation at either door. */
@@ -150,7 +152,7 @@ export class ReturnIntake {
         naturalId,
         claimId: uuidv7(),
         hash,
-        ...(early ? { status: 'refused', reason: 'occurred-in-the-future' } : this.beginning(data)),
+        ...(early ? { status: 'refused', reason: OCCURRED_IN_THE_FUTURE } : this.beginning(data)),
         reference: data.member,
         accountId: members.get(data.member ?? '') ?? null,
         revision: NO_STREAM,
