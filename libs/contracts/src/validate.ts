@@ -54,11 +54,6 @@ function validators(type: EventType, door: Door): Compiled {
   return fresh;
 }
 
-/** Compiles every validator now, for a process that would rather wait at its start than at its first event (some 100 ms). */
-export function compileValidators(): void {
-  for (const type of EVENT_TYPES) for (const door of ['topic', 'http'] as const) validators(type, door);
-}
-
 /**
  * The one check of an event in structured form, for topics and HTTP: JSON Schema, and the rules that JSON Schema cannot say
  * (the sum of the lines, lines that occur twice, taxes within amounts). Over `http` a member may also be named by phone or e-mail.

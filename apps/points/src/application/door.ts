@@ -2,7 +2,7 @@ import { hashOfContent, messageOf, naturalKey, type InboundCloudEvent } from '@v
 import type { MessageBus } from '@vafa/messaging';
 import type { Database } from '@vafa/persistence';
 import { isStaff, type Actor, type Audit } from '@vafa/service';
-import type { Awaited, Outcome, Outcomes } from './outcomes.js';
+import type { Incoming, Outcome, Outcomes } from './outcomes.js';
 import type { References } from './references.js';
 
 /** How long a caller may have an outcome waited for. */
@@ -63,7 +63,7 @@ const resolve = (event: InboundCloudEvent, members: ReadonlyMap<string, string>)
   return { ...event, data: { ...event.data, member: `member:${memberId}` } } as InboundCloudEvent;
 };
 
-const awaitedOf = (event: InboundCloudEvent): Awaited => {
+const awaitedOf = (event: InboundCloudEvent): Incoming => {
   const { kind, source, id } = naturalKey(event);
   return { kind, source, naturalId: id, data: event.data, hash: hashOfContent(event.data) };
 };

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { keyText, type Award, type Claim, type ClaimKey, type Claims } from './claims.js';
 import { isSame, outcomeOf, referencesOf } from './claiming.js';
-import type { Awaited, Outcome } from './outcomes.js';
+import type { Incoming, Outcome } from './outcomes.js';
 import { PATIENCE_MS, PATIENCE_STEP_MS, type References } from './references.js';
 
 /** Answers what became of inputs, from what is registered. */
@@ -30,7 +30,7 @@ export class Register {
    * What became of exactly these inputs, in their order: a conflict where the key stands for something else, `null` where nothing
    * is registered yet or an award is still on its way to the read models. Three queries at most.
    */
-  async outcomes(awaited: readonly Awaited[]): Promise<(Outcome | null)[]> {
+  async outcomes(awaited: readonly Incoming[]): Promise<(Outcome | null)[]> {
     const claims = await this.claims.find(awaited);
     const awards = await this.claims.awards([...claims.values()].map((claim) => claim.claimId));
     const named = awaited.flatMap(({ data }) => data.member ?? []);
