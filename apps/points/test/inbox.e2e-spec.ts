@@ -121,6 +121,27 @@ describe('the inbox over HTTP', () => {
     expect(await act(item, 'keep')).toMatchObject({ status: 200, body: { status: 'settled', replacement: null } });
   });
 
+  it('has another content count instead, with what came back, which is read like any other purchase', async () => {
+    const memberId = await enrol();
+    const data = purchase(`member:${memberId}`);
+    await send(data);
+    const { purchaseId, member, occurredAt } = data;
+    await sendReturn({ returnId: uuidv7(), purchaseId, member, occurredAt, lines: [{ lineId: '1', amount: 500 }] });
+    await send({ ...data, lines: [{ lineId: '1', amount: 900 }], total: 900 });
+    const item = await itemOf(purchaseId, 'conflict');
+    const { body } = await act(item, 'replace');
+    const replacement = body['replacement'] as { purchaseId: string };
+    const read = (id: string) =>
+      points.call('GET', `/v1/purchases?source=/till&purchaseId=${encodeURIComponent(id)}`, { as: 'support' });
+    await eventually(async () =>
+      expect(await read(replacement.purchaseId)).toMatchObject({
+        status: 200,
+        body: { status: 'taken', points: 9, returned: 500, returns: [{ status: 'taken', amount: 500, points: -5 }] },
+      }),
+    );
+    expect(await read(purchaseId)).toMatchObject({ status: 200, body: { reason: 'replaced', returned: 1_500 } });
+  });
+
   it('says what to do instead where a return should be replaced', async () => {
     const memberId = await enrol();
     const data = purchase(`member:${memberId}`);

@@ -38,7 +38,7 @@ const decision = (action: InboxAction, changes: Partial<InboxDecision> = {}): In
 
 /** What becomes of a return that is carried over. */
 const TAKEN = { status: 'taken', reason: null };
-const UNKNOWN_LINE = { status: 'refused', reason: 'unknown-line: line 1' };
+const UNKNOWN_LINE = { status: 'quarantined', reason: 'unknown-line: line 1' };
 
 const stored = async (memberId: string): Promise<number> =>
   (await points.store.load([streamOf(memberId)])).get(streamOf(memberId))?.length ?? 0;
@@ -310,7 +310,7 @@ describe('a conflict with a purchase in the ledger', () => {
     ['the pieces, where they cost something else', { lines: [{ lineId: '1', quantity: '2' }] }, {}, 10, TAKEN],
     ['the money, where no pieces came back', { lines: [{ lineId: '1', amount: 300 }] }, {}, 17, TAKEN],
     ['all of it', { whole: true }, {}, 0, TAKEN],
-    ['nothing of a line that is gone, and tells so', { whole: true }, { lineId: '2' }, 20, UNKNOWN_LINE],
+    ['nothing of a line that is gone, which a person sees', { whole: true }, { lineId: '2' }, 20, UNKNOWN_LINE],
   ])('carries over what came back: %s', async (_what, back, changes, left, outcome) => {
     const { memberId, reference } = await enrolled(points);
     const line = { lineId: '1', quantity: '4', amount: 1_000, kind: 'goods' } as const;
@@ -414,7 +414,8 @@ describe('a return in the inbox', () => {
       ]);
       expect(outcomes.filter(({ accepted }) => accepted)).toHaveLength(1);
       const approved = outcomes[0].accepted;
-      expect((await strict.register.find(back))?.status).toBe(approved ? 'taken' : 'refused');
+      const [claim] = (await strict.claims.find([back])).values();
+      expect(claim?.status).toBe(approved ? 'taken' : 'refused');
       const events = (await strict.store.load([streamOf(memberId)])).get(streamOf(memberId));
       expect(events).toHaveLength(approved ? 2 : 1);
     } finally {
@@ -502,6 +503,25 @@ describe('a purchase of nobody', () => {
     await eventually(async () => expect(await balance(memberId)).toBe(7));
     await points.returns.take([back(200)]);
     await eventually(async () => expect(await balance(memberId)).toBe(5));
+  });
+
+  it('keeps what came back of it, whoever is named there and whoever claims it', async () => {
+    const { memberId } = await enrolled(points);
+    const { reference: other } = await enrolled(points);
+    for (const member of [other, `external:${uuidv7()}`]) {
+      const purchase = await anonymous();
+      const back = aReturn({ purchaseId: purchase.naturalId, member, lines: [{ lineId: '1', amount: 400 }] });
+      await points.returns.take([back]);
+      expect(await points.purchaseClaims.claim(claim(purchase, memberId))).toBeNull();
+      expect(await points.register.find(back)).toMatchObject({
+        memberId,
+        status: expect.stringMatching(/taken|waiting/),
+      });
+      await eventually(async () =>
+        expect(await points.register.find(back)).toMatchObject({ status: 'taken', points: -4 }),
+      );
+    }
+    await eventually(async () => expect(await balance(memberId)).toBe(12));
   });
 
   it('is not given to whoever has no receipt of it, or one of another', async () => {

@@ -13,7 +13,7 @@ export class Register {
 
   /**
    * What stands under this key, whatever was asked about it since; `undefined` where nothing came in. An award that is still on its way
-   * to the read models is waited for a moment: an answer without its points would be wrong.
+   * to the read models is waited for a moment, and said to wait where it takes longer: an answer without its points would be wrong.
    */
   async find(key: ClaimKey): Promise<Outcome | undefined> {
     const until = performance.now() + PATIENCE_MS;
@@ -21,7 +21,8 @@ export class Register {
       const claim = (await this.claims.find([key])).get(keyText(key));
       if (claim === undefined) return undefined;
       const award = (await this.claims.awards([claim.claimId])).get(claim.claimId);
-      if (!isOnItsWay(claim, award) || performance.now() > until) return outcomeOf(claim, award);
+      if (!isOnItsWay(claim, award)) return outcomeOf(claim, award);
+      if (performance.now() > until) return outcomeOf({ ...claim, status: 'taking', reason: null });
       await setTimeout(PATIENCE_STEP_MS);
     }
   }

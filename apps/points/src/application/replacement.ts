@@ -13,7 +13,7 @@ import type { Claiming } from './claiming.js';
 import { keyText, type Claim, type ClaimKey, type Claims } from './claims.js';
 import type { InboxItems } from './inbox-items.js';
 import type { IncomingPurchase, PurchaseIntake } from './intake.js';
-import { goodsOfPurchase } from './return-decision.js';
+import { BEING_REPLACED, goodsOfPurchase, wholeReturnOf } from './return-decision.js';
 import type { ReturnedLines, ReturnedRow } from './returned-lines.js';
 import type { IncomingReturn, ReturnIntake } from './returns.js';
 import type { Settlement, Settlements } from './settlements.js';
@@ -81,8 +81,14 @@ export class Replacement {
     const { claims, claiming, database, purchases } = this.parts;
     if (claim.status === 'taking') await purchases.resume([claim]);
     const isInLedger = claim.kind === 'purchase' && (claim.status === 'taken' || claim.status === 'taking');
-    if (isInLedger) await this.returnWhole(claim);
     const seen: Claim = isInLedger ? { ...claim, status: 'taken' } : claim;
+    if (isInLedger) {
+      // From here on whatever else comes back of it waits for what replaces it.
+      const change = { reason: BEING_REPLACED };
+      const marked = await database.transaction((work) => claims.settle(work, seen, change));
+      if (!marked) throw new Error('What stands there changed before it was replaced.');
+      await this.returnWhole(claim);
+    }
     const change = { reason: 'replaced', purchaseId: replacement };
     const isTold = !isInLedger && claim.status !== 'refused';
     const done = await database.transaction(async (work) => {
@@ -109,8 +115,8 @@ export class Replacement {
   }
 
   /**
-   * What had come back of the purchase that stood there comes back of the other. Where the other has not as much of a line, that return is
-   * refused, and told, like one from a till.
+   * What had come back of the purchase that stood there comes back of the other. Where the other has not as much of a line, a person has to look
+   * at that return.
    */
   private async carryOver(replaced: ClaimKey, other: IncomingPurchase, { itemId }: Settlement): Promise<void> {
     const { source } = replaced;
@@ -126,7 +132,7 @@ export class Replacement {
     const returns = [...Map.groupBy(taken, ({ returnClaim }) => returnClaim)]
       .filter(([returnClaim]) => returnClaim !== whole?.claimId)
       .map(([returnClaim, rows]) =>
-        incoming(source, {
+        carried(source, {
           returnId: `carried-${returnClaim};replacement=${itemId}`,
           purchaseId: other.naturalId,
           member: null,
@@ -169,13 +175,15 @@ export const replacementId = (naturalId: string, conflictId: string): string => 
   return naturalId.slice(0, NATURAL_ID_LENGTH_MAX - suffix.length) + suffix;
 };
 
-/** The return that undoes a purchase: one, whoever replaces it. */
-const wholeReturnOf = ({ claimId }: Claim): string => `replaced-${claimId}`;
-
 const incoming = (source: string, data: ReturnData): IncomingReturn => ({
   kind: 'return',
   source,
   naturalId: data.returnId,
   data,
   hash: hashOfContent(data),
+});
+
+const carried = (source: string, data: ReturnData): IncomingReturn => ({
+  ...incoming(source, data),
+  carriedOver: true,
 });
