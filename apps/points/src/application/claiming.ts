@@ -9,6 +9,10 @@ import type { References } from './references.js';
 
 /** A time that lies further ahead than this is refused: it would hold back the account's own time. */
 export const FUTURE_TOLERANCE_MINUTES = 60;
+/** Why an input is refused whose time lies further ahead. */
+export const OCCURRED_IN_THE_FUTURE = 'occurred-in-the-future';
+/** Why an input waits: its member is not known, or not known yet. */
+export const UNKNOWN_MEMBER = 'unknown-member';
 
 /** An input on its way in, as the claim that it will be unless one stands there. */
 export type Draft<Input extends Incoming = Incoming> = { readonly incoming: Input; readonly claim: NewClaim };
