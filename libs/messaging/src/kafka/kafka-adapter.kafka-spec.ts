@@ -62,6 +62,11 @@ const order = (key: string, value: unknown): Message => ({
   const external = prefix + TOPIC.name;
   const createTopic = (configEntries: { name: string; value: string }[] = [], numPartitions = 3): Promise<unknown> =>
     withAdmin(brokers, (admin) => admin.createTopics({ topics: [{ topic: external, numPartitions, configEntries }] }));
+  const alterTopic = (topic: string, name: string, value: string): Promise<unknown> =>
+    withAdmin(brokers, (admin) => {
+      const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name: topic, configEntries: [{ name, value }] };
+      return admin.alterConfigs({ validateOnly: false, resources: [resource] });
+    });
   const configOf = (topic: string): Promise<Map<string, string>> =>
     withAdmin(brokers, async (admin) => {
       const type = kafkajs.ConfigResourceTypes.TOPIC;
@@ -188,18 +193,7 @@ const order = (key: string, value: unknown): Message => ({
   it('refuses the message that is beyond the limit of the brokers, and no other', async () => {
     const bus = open();
     await bus.ensureTopics([TOPIC]);
-    await withAdmin(brokers, (admin) =>
-      admin.alterConfigs({
-        validateOnly: false,
-        resources: [
-          {
-            type: kafkajs.ConfigResourceTypes.TOPIC,
-            name: external,
-            configEntries: [{ name: 'max.message.bytes', value: '2000' }],
-          },
-        ],
-      }),
-    );
+    await alterTopic(external, 'max.message.bytes', '2000');
     const received = await collect(bus);
     const large = { ...order('b', 0), value: randomBytes(4_000) };
     await eventually(() => expect(bus.publish([large])).rejects.toThrow(/max.message.bytes/));
@@ -209,6 +203,23 @@ const order = (key: string, value: unknown): Message => ({
     await eventually(() =>
       expect(new Set(received.map(({ value }) => value.toString()))).toEqual(new Set(['1', '2', '3'])),
     );
+  });
+
+  it('goes on with what is well while a topic is gone, and sends none of it more than once again', async () => {
+    const bus = open();
+    await bus.ensureTopics([TOPIC, { ...TOPIC, name: 'gone' }]);
+    const received = await collect(bus);
+    const lost = { ...order('a', 0), topic: 'gone' };
+    await bus.publish([lost, order('a', 0)]);
+    await withAdmin(brokers, (admin) => admin.deleteTopics({ topics: [`${prefix}gone`] }));
+    const refused = expect(bus.publish([lost])).rejects.toThrow(/lacks a topic/);
+    for (const n of [1, 2, 3]) await bus.publish([order(`key ${n}`, n)]);
+    await database.transaction((work) => bus.enqueue(work, [lost, order('a', 4)]));
+    await refused;
+    const counts = (): number[] => [1, 2, 3, 4].map((n) => received.filter(({ value }) => Number(value) === n).length);
+    await eventually(() => expect(Math.min(...counts())).toBeGreaterThanOrEqual(1));
+    await expect(bus.publish([lost])).rejects.toThrow(/lacks a topic/);
+    expect(Math.max(...counts())).toBeLessThanOrEqual(2);
   });
 
   it('takes keys, headers and values that other producers send, whatever they are', async () => {

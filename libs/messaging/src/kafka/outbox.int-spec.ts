@@ -55,6 +55,23 @@ describe('Outbox', () => {
     await eventually(async () => expect(await outbox.lag()).toBe(0));
   });
 
+  it('does not send again what Kafka has of a page that it did not take whole', async () => {
+    const sent: number[][] = [];
+    const gone = deferred();
+    const outbox = await open(async (messages, onDurable) => {
+      sent.push(numbers(messages));
+      const [stuck] = messages.filter(({ key }) => key === 'stuck');
+      for (const message of messages) if (message !== stuck) onDurable(message);
+      if (stuck !== undefined && sent.length < 3) throw new Error('too few copies');
+      if (stuck !== undefined) gone.resolve();
+    });
+    await enqueue(outbox, order('a', 1), order('a', 2), order('stuck', 3), order('a', 4));
+    await gone.promise;
+    await eventually(async () => expect(await outbox.lag()).toBe(0));
+    const times = (n: number): number => sent.flat().filter((one) => one === n).length;
+    expect([1, 2, 4].map(times)).toEqual([1, 1, 1]);
+  });
+
   it('lets another process go on where one ended, and no two of them send the same at once', async () => {
     const stuck = deferred();
     const first = await open(() => stuck.promise);

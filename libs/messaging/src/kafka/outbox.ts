@@ -12,8 +12,8 @@ const RETENTION_INTERVAL_MS = 60_000;
 
 export type OutboxOptions = {
   readonly database: Database;
-  /** Resolves when Kafka has acknowledged everything. */
-  readonly send: (messages: readonly Message[]) => Promise<void>;
+  /** Resolves when Kafka has acknowledged everything; `onDurable` is told of each message that it has, also where others fail. */
+  readonly send: (messages: readonly Message[], onDurable: (message: Message) => void) => Promise<void>;
   readonly onError: (error: unknown) => void;
   /** How often sent rows are looked for, and how long they are kept. */
   readonly retention?: { readonly intervalMs: number; readonly sentKeptMs: number };
@@ -28,6 +28,8 @@ export class Outbox {
   private readonly log: PostgresMessageBus;
   private readonly relayed = new Set<string>();
   private readonly relays: Subscription[] = [];
+  /** What Kafka has of pages that it did not take whole: it is not sent with them again. */
+  private readonly durable = new WeakSet<Message>();
 
   constructor(private readonly options: OutboxOptions) {
     const { database, onError, retention } = options;
@@ -51,9 +53,15 @@ export class Outbox {
         group: RELAY_GROUP,
         topics: fresh,
         pageSize: PAGE_SIZE,
-        handler: async ({ messages }) => this.options.send(messages),
+        handler: ({ messages }) => this.relay(messages),
       }),
     );
+  }
+
+  /** A page that comes again is made of the same messages, as long as this process has it. */
+  private relay(messages: readonly Message[]): Promise<void> {
+    const missing = messages.filter((message) => !this.durable.has(message));
+    return this.options.send(missing, (message) => this.durable.add(message));
   }
 
   enqueue(work: UnitOfWork, messages: readonly Message[]): Promise<void> {
