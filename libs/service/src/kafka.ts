@@ -19,6 +19,8 @@ import type { Metrics } from './metrics.js';
 
 const NAME_LENGTH_MAX = 100;
 const REPLICAS_MAX = 100;
+/** Three heartbeats; the brokers ask for 6 s unless they are set otherwise. */
+const SESSION_TIMEOUT_MS_MIN = 3_000;
 const SESSION_TIMEOUT_MS_MAX = 300_000;
 const SECRET_LENGTH_MAX = 4_096;
 
@@ -93,10 +95,15 @@ export const kafkaConfig = defineConfig({
     default: null,
     description: 'copies that must have a message before it counts; by default what the brokers are set to',
   }),
-  sessionTimeoutMs: setting('VAFA_KAFKA_SESSION_TIMEOUT_MS', integer({ min: 1_000, max: SESSION_TIMEOUT_MS_MAX }), {
-    default: KAFKA_SESSION_TIMEOUT_MS,
-    description: 'silence after which a consumer loses its partitions to others, in milliseconds',
-  }),
+  sessionTimeoutMs: setting(
+    'VAFA_KAFKA_SESSION_TIMEOUT_MS',
+    integer({ min: SESSION_TIMEOUT_MS_MIN, max: SESSION_TIMEOUT_MS_MAX }),
+    {
+      default: KAFKA_SESSION_TIMEOUT_MS,
+      description:
+        'silence after which a consumer loses its partitions to others, in milliseconds; within group.min.session.timeout.ms and group.max.session.timeout.ms of the brokers',
+    },
+  ),
 });
 
 export type KafkaConfig = ConfigOf<typeof kafkaConfig>;

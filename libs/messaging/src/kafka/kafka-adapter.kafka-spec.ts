@@ -44,9 +44,11 @@ const order = (key: string, value: unknown): Message => ({
 
   afterAll(() => database.close());
 
+  const fatal: Error[] = [];
   const open = (settings: Partial<KafkaSettings> = {}, startDeadlineMs = 20_000): KafkaMessageBus => {
     const all = { ...KAFKA_DEFAULTS, brokers, prefix, ...settings };
-    const bus = new KafkaMessageBus({ settings: all, database, startDeadlineMs, publishDeadlineMs: 2_000 });
+    const onFatal = (error: Error): void => void fatal.push(error);
+    const bus = new KafkaMessageBus({ settings: all, database, startDeadlineMs, publishDeadlineMs: 2_000, onFatal });
     buses.push(bus);
     return bus;
   };
@@ -103,6 +105,12 @@ const order = (key: string, value: unknown): Message => ({
         'an unknown user',
         { ...listener, sasl: { mechanism: 'scram-sha-256', ...user, username: 'nobody' } },
         /refuses the user nobody.*VAFA_KAFKA_USERNAME/,
+      ],
+      [
+        'a mechanism that the brokers do not have',
+        // Those that we speak are all there: one of the client's own that is not.
+        { ...listener, sasl: { mechanism: 'aws' as 'plain', ...user } },
+        /does not take the mechanism aws.*VAFA_KAFKA_SASL_MECHANISM/,
       ],
       [
         'an authority that is not known',
@@ -188,6 +196,17 @@ const order = (key: string, value: unknown): Message => ({
     it('cannot have more copies than there are brokers', async () => {
       await expect(open({ replication: 90 }, 1_000).ensureTopics([TOPIC])).rejects.toThrow(/VAFA_KAFKA_REPLICATION/);
     });
+  });
+
+  it('ends where the brokers take no session of such a length', async () => {
+    const bus = open({ sessionTimeoutMs: 3_000 });
+    await bus.ensureTopics([TOPIC]);
+    await collect(bus);
+    await eventually(() =>
+      expect(fatal.splice(0).map(({ message }) => message)).toEqual([
+        expect.stringMatching(/VAFA_KAFKA_SESSION_TIMEOUT_MS/),
+      ]),
+    );
   });
 
   it('refuses the message that is beyond the limit of the brokers, and no other', async () => {
