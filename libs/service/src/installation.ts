@@ -140,7 +140,8 @@ export class Installation {
   ): Promise<ServiceContext<Config>> {
     const { name, migrations, entities } = definition;
     const database = await this.pools.open(name, migrations, this.options.poolSize, entities);
-    const metrics = new Metrics(name, { process: this.processMetrics });
+    const onError = (err: unknown, metric: string): void => logger.warn({ err, metric }, 'a figure could not be had');
+    const metrics = new Metrics(name, { process: this.processMetrics, onError });
     this.processMetrics = false;
     if (this.bus instanceof KafkaMessageBus) this.activity.expose(metrics, this.bus);
     this.storeActivity.expose(metrics, this.eventStore);
