@@ -109,6 +109,17 @@ const SOURCE = '/till/7';
     expect(binary.body).toMatchObject({ status: 'waiting', source: SOURCE });
   });
 
+  it('shows in readiness what waits to be taken to the brokers', async () => {
+    await eventually(
+      async () =>
+        expect(await points.call('GET', '/health/ready')).toMatchObject({
+          status: 200,
+          body: { checks: { outbox: { ok: true, figures: { messagesWaiting: 0 } } } },
+        }),
+      PATIENCE_MS,
+    );
+  });
+
   it('puts what is not valid aside, whatever its bytes and key are, and goes on', async () => {
     const member = `external:${uuidv7()}`;
     await send({ key: '\0', value: Buffer.from([0xff, 0x00]), headers: {} });

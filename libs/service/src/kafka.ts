@@ -14,6 +14,7 @@ import type { Counter } from 'prom-client';
 import { readFileSync } from 'node:fs';
 import { ConfigError, boolean, defineConfig, integer, listOf, oneOf, setting, text } from './config.js';
 import type { ConfigOf, Parser } from './config.js';
+import type { Health } from './health.js';
 import type { Logger } from './logger.js';
 import type { Metrics } from './metrics.js';
 
@@ -176,8 +177,8 @@ export class BusActivity {
     else this.counter.inc({ activity });
   }
 
-  /** Shows the counts, and how much waits to be taken to Kafka. Only the first service shows them. */
-  expose(metrics: Metrics, bus: KafkaMessageBus): void {
+  /** Shows the counts, how much waits to be taken to Kafka, and what cannot be. Only the first service shows them. */
+  expose(metrics: Metrics, health: Health, bus: KafkaMessageBus): void {
     if (this.counter !== undefined) return;
     this.counter = metrics.counter({
       name: 'vafa_kafka_activity_total',
@@ -189,6 +190,14 @@ export class BusActivity {
       name: 'vafa_outbox_messages',
       help: 'Messages of transactions that are not in Kafka yet',
       collect: async (gauge) => gauge.set(await bus.outboxLag()),
+    });
+    health.add('outbox', async () => {
+      const messagesWaiting = await bus.outboxLag();
+      // Told, but no reason to be taken out of service: what comes in is still taken, and nothing of it is lost.
+      return {
+        messagesWaiting,
+        ...Object.fromEntries(bus.stoppedTopics().map((topic) => [`${topic} stands still`, true])),
+      };
     });
   }
 }

@@ -144,6 +144,11 @@ export class KafkaMessageBus implements MessageBus {
     return this.outbox.lag();
   }
 
+  /** Topics whose messages stay in the outbox of this process, behind one that Kafka refuses. */
+  stoppedTopics(): string[] {
+    return this.outbox.stoppedTopics();
+  }
+
   /** Stops consuming, then the relay, then what publishes for both. */
   async close(): Promise<void> {
     if (this.ended.signal.aborted) return;

@@ -3,6 +3,7 @@ import { Database, migrate } from '@vafa/persistence';
 import { deferred, eventually, withTestDatabase } from '@vafa/testing';
 import type { Message } from '../message-bus.js';
 import { messagingMigrations } from '../postgres/migrations.js';
+import { KafkaFault } from './kafka-faults.js';
 import { Outbox, type OutboxOptions } from './outbox.js';
 
 const test = withTestDatabase();
@@ -10,6 +11,7 @@ const TOPIC = { name: 'orders', partitions: 4, retentionMs: 50 };
 
 let database: Database;
 let outboxes: Outbox[];
+let errors: unknown[];
 
 beforeEach(async () => {
   await migrate(test.url, [messagingMigrations], () => undefined);
@@ -18,6 +20,7 @@ beforeEach(async () => {
   database = await Database.connect({ url: test.url, schema, role, poolSize: 6, applicationName: 'outbox', onError });
   await database.query('truncate messaging.log, messaging.offsets, messaging.topics');
   outboxes = [];
+  errors = [];
 });
 
 afterEach(async () => {
@@ -26,7 +29,8 @@ afterEach(async () => {
 });
 
 const open = async (send: OutboxOptions['send'], retention?: OutboxOptions['retention']): Promise<Outbox> => {
-  const outbox = new Outbox({ database, send, onError: () => undefined, ...(retention && { retention }) });
+  const onError = (error: unknown): void => void errors.push(error);
+  const outbox = new Outbox({ database, send, onError, ...(retention && { retention }) });
   outboxes.push(outbox);
   await outbox.ensureTopics([TOPIC]);
   return outbox;
@@ -70,6 +74,19 @@ describe('Outbox', () => {
     await eventually(async () => expect(await outbox.lag()).toBe(0));
     const times = (n: number): number => sent.flat().filter((one) => one === n).length;
     expect([1, 2, 4].map(times)).toEqual([1, 1, 1]);
+  });
+
+  it('says which topic stands still behind a message that Kafka refuses, until it goes on', async () => {
+    let refused = true;
+    const outbox = await open(async () => {
+      if (refused) throw new KafkaFault('too-large', 'raise max.message.bytes', false, undefined);
+    });
+    await enqueue(outbox, order('a', 1));
+    await eventually(() => expect(outbox.stoppedTopics()).toEqual(['orders']));
+    expect(errors.at(-1)).toMatchObject({ message: 'The outbox of orders stands still: raise max.message.bytes' });
+    refused = false;
+    await eventually(() => expect(outbox.stoppedTopics()).toEqual([]));
+    await eventually(async () => expect(await outbox.lag()).toBe(0));
   });
 
   it('lets another process go on where one ended, and no two of them send the same at once', async () => {

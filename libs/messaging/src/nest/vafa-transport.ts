@@ -7,7 +7,7 @@ import type { Decode } from './inbound.js';
 import { PageAbandoned, PageWorker } from './page-worker.js';
 import { type Item, runsOf, sortPage } from './sorting.js';
 import { inTrace, TRACE_HEADER } from '../trace-context.js';
-import { StoppedPartitions } from './stopped-partitions.js';
+import { StoppedPartitions } from '../stopped-partitions.js';
 
 export type VafaTransportOptions = {
   readonly bus: MessageBus;
