@@ -9,8 +9,13 @@ import { RunningClub } from './running-club.js';
 const broker = testKafka();
 const PATIENCE_MS = 60_000;
 const SOURCE = '/till/7';
+const TRACE = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 
-type Told = { readonly type: string; readonly data: Readonly<Record<string, unknown>> };
+type Told = {
+  readonly trace: string | undefined;
+  readonly type: string;
+  readonly data: Readonly<Record<string, unknown>>;
+};
 
 // `VAFA_KAFKA_BROKERS=… npm start`: everything embedded but the bus.
 (broker === undefined ? describe.skip : describe)('npm start on the brokers of somebody else', () => {
@@ -31,7 +36,10 @@ type Told = { readonly type: string; readonly data: Readonly<Record<string, unkn
     await consumer.connect();
     await consumer.subscribe({ topics: [`${prefix}loyalty.points`], fromBeginning: true });
     await consumer.run({
-      eachMessage: async ({ message }) => void heard.push(JSON.parse(String(message.value)) as Told),
+      eachMessage: async ({ message: { value, headers } }) => {
+        const trace = headers?.['traceparent']?.toString();
+        heard.push({ ...(JSON.parse(String(value)) as Omit<Told, 'trace'>), trace });
+      },
     });
   });
 
@@ -58,12 +66,14 @@ type Told = { readonly type: string; readonly data: Readonly<Record<string, unkn
     const externalId = uuidv7();
     const member = `external:${externalId}`;
     expect((await call('POST', '/v1/members', { externalId })).status).toBe(201);
+    const points = `/v1/members/${member}/points`;
+    await eventually(async () => expect((await call('GET', points)).status).toBe(200), PATIENCE_MS);
     const purchaseId = uuidv7();
     const occurredAt = '2026-05-01T10:00:00Z';
     const lines = [{ lineId: '1', amount: 1_530, kind: 'goods' }];
     const data = { purchaseId, member, occurredAt, currency: 'EUR', lines, total: 1_530 };
     const event = { specversion: '1.0', id: uuidv7(), source: SOURCE, type: 'commerce.purchase.completed', data };
-    const headers = { 'content-type': 'application/cloudevents+json' };
+    const headers = { 'content-type': 'application/cloudevents+json', traceparent: TRACE };
     await producer.send({
       topic: `${prefix}commerce.purchases`,
       acks: -1,
@@ -73,14 +83,15 @@ type Told = { readonly type: string; readonly data: Readonly<Record<string, unkn
       () =>
         expect(heard.find(({ data: told }) => told['purchaseId'] === purchaseId)).toMatchObject({
           type: 'loyalty.purchase.accepted',
+          trace: TRACE,
         }),
       PATIENCE_MS,
     );
     await eventually(
-      async () =>
-        expect(await call('GET', `/v1/members/${member}/points`)).toMatchObject({ status: 200, body: { balance: 15 } }),
+      async () => expect(await call('GET', points)).toMatchObject({ status: 200, body: { balance: 15 } }),
       PATIENCE_MS,
     );
-    expect(heard.filter(({ type }) => type === 'loyalty.points.earned')).toHaveLength(1);
+    const earned = heard.filter(({ type }) => type === 'loyalty.points.earned');
+    expect(earned.map(({ trace }) => trace)).toEqual([TRACE]);
   });
 });

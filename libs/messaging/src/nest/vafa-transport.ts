@@ -186,7 +186,7 @@ export class VafaTransport extends Server implements CustomTransportStrategy {
     const payload = listener.page ? items.map(({ event }) => event) : first.event;
     const { handlerTimeoutMs } = this.settings;
     const call = (): Promise<void> => callHandlers(listener.callbacks, payload, items, batch, handlerTimeoutMs);
-    // A page belongs to as many traces as it has messages, and so to none.
+    // A page belongs to as many traces as it has messages, and so to none: its events name theirs.
     await (items.length === 1 ? inTrace(first.message.headers[TRACE_HEADER], call) : call());
   }
 
