@@ -22,6 +22,7 @@ type Job = {
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
   readonly onDurable: (message: Message) => void;
+  readonly done: Promise<void>;
   deadline: number;
   timer: NodeJS.Timeout;
   ended: boolean;
@@ -63,7 +64,6 @@ export class KafkaPublisher {
   private readonly waiting: Item[] = [];
   private readonly lanes = new Map<string, Lane>();
   private readonly jobs = new Set<Job>();
-  private readonly underWay = new Set<Promise<void>>();
   private readonly ended = new AbortController();
   private waitingBytes = 0;
   private running: Promise<void> | undefined;
@@ -87,16 +87,15 @@ export class KafkaPublisher {
         new KafkaFault('timeout', 'more messages wait for Kafka than fit in memory', true, undefined),
       );
     this.waitingBytes += bytes;
-    const done = new Promise<void>((resolve, reject) => {
-      const { deadlineMs } = this;
-      const timer = setTimeout(() => this.expire(job), deadlineMs);
-      const deadline = performance.now() + deadlineMs;
-      const left = messages.length;
-      const job: Job = { left, resolve, reject, onDurable, deadline, timer, ended: false, lastFault: undefined };
-      this.jobs.add(job);
-      for (const message of messages) this.waiting.push(this.item(job, message));
-      this.running ??= this.run();
-    });
+    const { deadlineMs } = this;
+    const deadline = performance.now() + deadlineMs;
+    const timer = setTimeout(() => this.expire(job), deadlineMs);
+    const { promise: done, resolve, reject } = Promise.withResolvers<void>();
+    const left = messages.length;
+    const job: Job = { left, done, resolve, reject, onDurable, deadline, timer, ended: false, lastFault: undefined };
+    this.jobs.add(job);
+    for (const message of messages) this.waiting.push(this.item(job, message));
+    this.running ??= this.run();
     return done.finally(() => (this.waitingBytes -= bytes));
   }
 
@@ -112,10 +111,10 @@ export class KafkaPublisher {
     }
   }
 
-  /** Resolves when nothing waits any more, at the latest when the last deadline has passed and the last call has its answer. */
+  /** Resolves when nobody waits any more, at the latest when the last deadline has passed. */
   async close(): Promise<void> {
     this.hurry();
-    while (this.running !== undefined || this.underWay.size > 0) await Promise.all([this.running, ...this.underWay]);
+    while (this.jobs.size > 0) await Promise.allSettled([...this.jobs].map(({ done }) => done));
     this.ended.abort();
     await this.options.producer.disconnect();
   }
@@ -185,8 +184,7 @@ export class KafkaPublisher {
     if (there !== undefined) return void there.items.push(item);
     const lane: Lane = { items: [item], callMessages: CALL_MESSAGES_MAX };
     this.lanes.set(name, lane);
-    const done: Promise<void> = this.workOff(name, lane).finally(() => this.underWay.delete(done));
-    this.underWay.add(done);
+    void this.workOff(name, lane);
   }
 
   /** Sends what is in a lane until nothing is left, also of what came meanwhile. */
