@@ -82,6 +82,10 @@ describe('docker-compose.yml', () => {
       expect(needs.migrate).toEqual({ condition: 'service_completed_successfully' });
   });
 
+  it('grants services the time that they need to stop while brokers are frozen', () => {
+    for (const name of ['members', 'points']) expect(compose.services[name].stop_grace_period).toBe('60s');
+  });
+
   it('asks for each secret that example.env names, and has none itself', () => {
     const asked = new Set([...read('docker-compose.yml').matchAll(/\$\{(\w+):\?/g)].map(([, name]) => name));
     const empty = [...read('deploy/compose/example.env').matchAll(/^(\w+)=$/gm)].map(([, name]) => name);

@@ -134,7 +134,8 @@ export class PurchaseIntake {
     this.parts.outcomes.expect(claim.claimId, fingerprint(incoming));
     const purchase = purchaseOf(claim.source, incoming.data, claim.occurredAt);
     // Once registered, a repeat on another partition may be quicker to have it awarded.
-    return [{ claim, purchase, accountId: claim.accountId, suspectedAfter: claim.revision, finish: false }];
+    const { accountId, revision: suspectedAfter } = claim;
+    return [{ claim, purchase, accountId, suspectedAfter, finish: false, traceparent: incoming.traceparent }];
   }
 
   /**

@@ -18,6 +18,8 @@ export type Incoming<Data extends { readonly member: string | null } = { readonl
   ClaimKey & {
     readonly data: Data;
     readonly hash: string;
+    /** W3C trace context of the message that it came by: what is told of it names it. */
+    readonly traceparent?: string | undefined;
   };
 
 /** What somebody waits for is told by content and member as well as the key, since the same key with others is a conflict. */

@@ -42,13 +42,15 @@ export class KafkaSubscription implements Subscription {
   private heartbeat: (() => Promise<void>) | undefined;
   private readonly beating: NodeJS.Timeout;
   private lastFetchMs = performance.now();
+  /** Grows until the group is joined: a client that starts is not yet one that consumes. */
+  private revivalMs = REVIVAL_MIN_MS;
   private closing: Promise<void> | undefined;
   private fatal: KafkaFault | undefined;
   private readonly ended = new AbortController();
 
   private constructor(private readonly options: SubscriptionOptions) {
     const { client, group, names, sessionTimeoutMs } = options;
-    this.generation = new Generation(0, sessionTimeoutMs);
+    this.generation = new Generation(0, sessionTimeoutMs, {});
     this.pages = new Pages({
       pageSize: options.pageSize,
       handler: options.handler,
@@ -137,8 +139,11 @@ export class KafkaSubscription implements Subscription {
   private listen(): void {
     const { consumer, options } = this;
     const { GROUP_JOIN, HEARTBEAT, FETCH, CRASH } = consumer.events;
-    consumer.on(GROUP_JOIN, () => {
-      this.generation = new Generation(this.generation.epoch + 1, options.sessionTimeoutMs);
+    consumer.on(GROUP_JOIN, ({ payload: { memberAssignment } }) => {
+      const before = this.generation;
+      before.replace();
+      this.generation = new Generation(before.epoch + 1, options.sessionTimeoutMs, memberAssignment);
+      this.revivalMs = REVIVAL_MIN_MS;
       if (this.closing !== undefined) this.generation.end();
       this.lastFetchMs = performance.now();
       options.onActivity('rebalance');
@@ -156,7 +161,7 @@ export class KafkaSubscription implements Subscription {
   /** Long work must not look like death; the client itself beats between fetches only. */
   private async beat(): Promise<void> {
     const { generation, heartbeat } = this;
-    if (heartbeat === undefined || generation.signal.aborted || !this.pages.isBusy()) return;
+    if (heartbeat === undefined || !generation.isMember() || !this.pages.isBusy()) return;
     try {
       await heartbeat();
     } catch (error) {
@@ -169,17 +174,18 @@ export class KafkaSubscription implements Subscription {
   /** The client gives up at some errors that pass: it is begun anew until it goes on, or cannot. */
   private async revive(error: unknown): Promise<void> {
     let fault = this.options.faultOf(error);
-    for (let milliseconds = REVIVAL_MIN_MS; !this.ended.signal.aborted;) {
+    while (!this.ended.signal.aborted) {
       if (endsProcess(fault)) return this.end(fault);
       this.options.onActivity('reconnect');
       this.options.onError(fault);
+      const milliseconds = this.revivalMs;
+      this.revivalMs = Math.min(milliseconds * 2, REVIVAL_MAX_MS);
       await pause(milliseconds, this.ended.signal);
       if (this.ended.signal.aborted) return;
       try {
         return await this.start();
       } catch (again) {
         fault = this.options.faultOf(again);
-        milliseconds = Math.min(milliseconds * 2, REVIVAL_MAX_MS);
       }
     }
   }
