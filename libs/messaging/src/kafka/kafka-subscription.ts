@@ -46,6 +46,8 @@ export class KafkaSubscription implements Subscription {
   private revivalMs = REVIVAL_MIN_MS;
   private closing: Promise<void> | undefined;
   private fatal: KafkaFault | undefined;
+  /** Resolves when the client has joined its group, or given up. */
+  private joined: Promise<void> = Promise.resolve();
   private readonly ended = new AbortController();
 
   private constructor(private readonly options: SubscriptionOptions) {
@@ -118,16 +120,18 @@ export class KafkaSubscription implements Subscription {
   private async start(): Promise<void> {
     const { names, topics } = this.options;
     await this.consumer.connect();
+    // Closed meanwhile, by somebody who found nothing to disconnect yet.
+    if (this.ended.signal.aborted) return this.consumer.disconnect();
     await this.consumer.subscribe({ topics: topics.map((topic) => names.external(topic)), fromBeginning: true });
     // Not awaited: joining takes as long as the other members need to finish what they have under way.
-    this.consumer
+    this.joined = this.consumer
       .run({
         autoCommit: false,
         eachBatchAutoResolve: false,
         partitionsConsumedConcurrently: PARTITIONS_AT_ONCE_MAX,
         eachBatch: (payload) => this.take(payload),
       })
-      .catch((error: unknown) => this.revive(error));
+      .catch((error: unknown) => void this.revive(error));
   }
 
   private async take(payload: EachBatchPayload): Promise<void> {
@@ -215,8 +219,11 @@ export class KafkaSubscription implements Subscription {
     this.pages.close();
     const timer = AbortSignal.timeout(CLOSE_TIMEOUT_MS);
     const timedOut = new Promise<void>((resolve) => timer.addEventListener('abort', () => resolve()));
+    // The client forgets a join that is under way: disconnected before its end, it would become a member that nobody can stop any more.
+    const gone = this.joined.then(() => this.consumer.disconnect());
+    gone.catch(() => undefined);
     try {
-      await Promise.race([this.consumer.disconnect(), timedOut]);
+      await Promise.race([gone, timedOut]);
     } finally {
       clearInterval(this.beating);
     }
