@@ -14,6 +14,7 @@ export {
 export { createTestDatabase, type TestDatabase } from './test-database.js';
 export { withTestDatabase } from './with-test-database.js';
 export { deferred, eventually, type Deferred } from './eventually.js';
+export { FreezingProxy } from './freezing-proxy.js';
 export { IDENTITY_PROVIDER_AUDIENCE, IdentityProvider } from './identity-provider.js';
 export { memoryTransaction } from './memory-transaction.js';
 export { messageBusContract, type MessageBusHarness } from './message-bus-contract.js';
