@@ -25,9 +25,12 @@ const order = (key: string, value: unknown): Message => ({
 (kafka === undefined ? describe.skip : describe)('the adapter for Kafka', () => {
   const brokers = kafka?.brokers ?? [];
   const prefix = kafkaPrefix();
-  const test = withTestDatabase();
   let database: Database;
   const buses: KafkaMessageBus[] = [];
+
+  // Before the database, which goes last.
+  afterAll(() => database.close());
+  const test = withTestDatabase();
 
   beforeAll(async () => {
     await migrate(test.url, [messagingMigrations], () => undefined);
@@ -41,8 +44,6 @@ const order = (key: string, value: unknown): Message => ({
     await dropKafkaTopics(brokers, prefix);
     await database.query('truncate messaging.log, messaging.offsets, messaging.topics');
   });
-
-  afterAll(() => database.close());
 
   const open = (settings: Partial<KafkaSettings> = {}, startDeadlineMs = 20_000): KafkaMessageBus => {
     const all = { ...KAFKA_DEFAULTS, brokers, prefix, ...settings };
