@@ -45,7 +45,7 @@ describe('vafa import', () => {
 
   afterEach(async () => {
     await club.close();
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
   });
 
   it('sends every row once and tells what became of it', async () => {
