@@ -196,6 +196,16 @@ describe('vafa import', () => {
     ).toMatchObject({ taken: 500 });
   });
 
+  it('leaves purchases waiting of whom the ledger does not hear while there is patience', async () => {
+    club.enrolmentLagMs = 3_600_000;
+    await writeFile(path('a.csv'), csv(200));
+    expect(await terminal.json([...purchases('a.csv'), '--patience', '4'])).toMatchObject({
+      code: 0,
+      taken: 0,
+      waiting: 200,
+    });
+  });
+
   it('leaves purchases of strangers waiting where nobody is to be enrolled', async () => {
     await writeFile(path('a.csv'), csv(200));
     const ended = await terminal.json(['import', 'purchases', '--map', 'map.yaml', 'a.csv']);
