@@ -140,12 +140,13 @@ export class Installation {
   ): Promise<ServiceContext<Config>> {
     const { name, migrations, entities } = definition;
     const database = await this.pools.open(name, migrations, this.options.poolSize, entities);
-    const metrics = new Metrics(name, { process: this.processMetrics });
+    const onError = (err: unknown, metric: string): void => logger.warn({ err, metric }, 'a figure could not be had');
+    const metrics = new Metrics(name, { process: this.processMetrics, onError });
     this.processMetrics = false;
-    if (this.bus instanceof KafkaMessageBus) this.activity.expose(metrics, this.bus);
+    const health = new Health(logger);
+    if (this.bus instanceof KafkaMessageBus) this.activity.expose(metrics, health, this.bus);
     this.storeActivity.expose(metrics, this.eventStore);
     const { bus, eventStore, clock } = this;
-    const health = new Health(logger);
     const { verifier, http, deadLetterKey } = this.options;
     const deadLetters = new PostgresDeadLetters(database, bus, deadLetterKey, this.options.deadLetters);
     // Once a process: the letters of all services lie together.

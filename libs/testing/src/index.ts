@@ -20,7 +20,6 @@ export { memoryTransaction } from './memory-transaction.js';
 export { messageBusContract, type MessageBusHarness } from './message-bus-contract.js';
 export { deciderSpec, type Expectation, type Given } from './decider-spec.js';
 export { selfSignedCertificate } from './self-signed-certificate.js';
-export { seededIds, type SeededIds } from './seeded-ids.js';
 export { startTestService } from './test-service.js';
 export type { TestAnswer, TestRequest, TestService, TestServiceOptions } from './test-service.js';
 export { transportContract } from './transport-contract.js';
