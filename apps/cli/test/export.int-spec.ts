@@ -46,7 +46,7 @@ describe('vafa export', () => {
   }, LONG_MS);
 
   afterAll(async () => {
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
     await database.drop();
   });
 

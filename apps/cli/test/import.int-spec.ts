@@ -45,7 +45,7 @@ describe('vafa import', () => {
 
   afterEach(async () => {
     await club.close();
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
   });
 
   it('sends every row once and tells what became of it', async () => {
@@ -194,6 +194,16 @@ describe('vafa import', () => {
     expect(
       await terminal.json(['import', 'purchases', '--map', 'map.yaml', '--source', '/other', 'a.csv']),
     ).toMatchObject({ taken: 500 });
+  });
+
+  it('leaves purchases waiting of whom the ledger does not hear while there is patience', async () => {
+    club.enrolmentLagMs = 3_600_000;
+    await writeFile(path('a.csv'), csv(200));
+    expect(await terminal.json([...purchases('a.csv'), '--patience', '4'])).toMatchObject({
+      code: 0,
+      taken: 0,
+      waiting: 200,
+    });
   });
 
   it('leaves purchases of strangers waiting where nobody is to be enrolled', async () => {

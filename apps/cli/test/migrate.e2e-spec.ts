@@ -6,18 +6,19 @@ import { RunningClub } from './running-club.js';
 const LONG_MS = 5 * 60_000;
 
 describe('vafa migrate', () => {
-  const database = withTestDatabase();
   let here: RunningClub;
   let nowhere: RunningClub;
+
+  // Before the database, which goes last.
+  afterAll(async () => {
+    await here.dispose();
+    await nowhere.dispose();
+  });
+  const database = withTestDatabase();
 
   beforeAll(async () => {
     here = await RunningClub.stopped({ VAFA_DATABASE_URL: database.url });
     nowhere = await RunningClub.stopped();
-  });
-
-  afterAll(async () => {
-    await here.dispose();
-    await nowhere.dispose();
   });
 
   it(

@@ -16,7 +16,7 @@ describe('the service in production, with an OpenID provider', () => {
   afterAll(async () => {
     jest.restoreAllMocks();
     await provider.goAway();
-    await rm(folder, { recursive: true });
+    await rm(folder, { recursive: true, maxRetries: 50, retryDelay: 100 });
   });
   const database = withTestDatabase();
 

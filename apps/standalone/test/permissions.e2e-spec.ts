@@ -65,6 +65,12 @@ const routes: Route[] = [];
 let own = '';
 let other = '';
 
+// Before the database, which goes last.
+afterAll(async () => {
+  await standalone?.stop();
+  await rm(folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
+});
+
 const database = withTestDatabase();
 
 beforeAll(async () => {
@@ -85,11 +91,6 @@ beforeAll(async () => {
     for (const { method, path, access } of service.routes)
       routes.push({ service: service.name, method, path, access: access as Route['access'] });
   [own, other] = [await enrol('own'), await enrol('other')];
-});
-
-afterAll(async () => {
-  await standalone?.stop();
-  await rm(folder, { recursive: true, force: true });
 });
 
 const enrol = async (externalId: string): Promise<string> => {

@@ -98,13 +98,22 @@ describe('the paths behind the reverse proxy', () => {
 });
 
 describe('services as processes of their own', () => {
-  const database = withTestDatabase();
   const running = new Map<string, Program>();
   const started: Program[] = [];
   let provider: IdentityProvider;
   let folder: string;
   let proxy: string | undefined;
   let admin: string;
+
+  // Before the database, which goes last.
+  afterAll(async () => {
+    for (const program of started) program.signal('SIGTERM');
+    await Promise.all(started.map((program) => program.ended()));
+    await provider.goAway();
+    await rm(folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
+  }, LONG_MS);
+
+  const database = withTestDatabase();
 
   const settings = (more: Record<string, string> = {}): Record<string, string> => ({
     VAFA_DATABASE_URL: database.url,
@@ -195,13 +204,6 @@ describe('services as processes of their own', () => {
   afterEach(async () => {
     await Promise.all(loose.splice(0).map((client) => client.end()));
   });
-
-  afterAll(async () => {
-    for (const program of started) program.signal('SIGTERM');
-    await Promise.all(started.map((program) => program.ended()));
-    await provider.goAway();
-    await rm(folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
-  }, LONG_MS);
 
   it.each(own)(
     '$method $path is answered by its service, by no other, and through the door',

@@ -85,7 +85,7 @@ describe('a real history of purchases', () => {
   afterAll(async () => {
     if (!isThere) return;
     await stop('SIGTERM');
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
   });
 
   const withData = isThere ? it : it.skip;
@@ -121,7 +121,7 @@ describe('a real history of purchases', () => {
     async () => {
       const undisturbed = await balances();
       await stop('SIGTERM');
-      await rm(join(folder, 'data'), { recursive: true });
+      await rm(join(folder, 'data'), { recursive: true, maxRetries: 50, retryDelay: 100 });
       await start();
       const args = ['import', 'purchases', FILE, '--map', MAP, '--enrol', '--json'];
       const importing = spawn(process.execPath, [join(ROOT, 'tools/vafa.mjs'), ...args], { env, stdio: 'ignore' });

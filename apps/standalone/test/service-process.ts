@@ -1,5 +1,4 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -14,9 +13,11 @@ const bare = (): NodeJS.ProcessEnv =>
 export class Program {
   output = '';
   private readonly child: ChildProcess;
+  private readonly closed: Promise<void>;
 
   constructor(command: string, words: readonly string[], env: Readonly<Record<string, string>>) {
     this.child = spawn(command, words, { cwd: ROOT, env: { ...bare(), ...env } });
+    this.closed = new Promise((resolve) => this.child.once('close', () => resolve()));
     for (const stream of [this.child.stdout, this.child.stderr])
       stream?.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
   }
@@ -35,9 +36,9 @@ export class Program {
     this.child.kill(name);
   }
 
-  /** Its exit code once it has ended; null where a signal ended it. */
+  /** Its exit code once it has ended and its output is here whole; null where a signal ended it. */
   async ended(): Promise<number | null> {
-    if (this.isRunning) await once(this.child, 'exit');
+    await this.closed;
     return this.child.exitCode;
   }
 }

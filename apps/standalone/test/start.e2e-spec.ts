@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { lives } from '@vafa/testing';
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -24,7 +25,7 @@ type Run = {
 };
 
 let folder: string;
-const children: ChildProcessWithoutNullStreams[] = [];
+const starts: Start[] = [];
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'vafa start وفا-'));
@@ -32,9 +33,9 @@ beforeAll(async () => {
 });
 
 afterEach(async () => {
-  for (const child of children.splice(0)) {
-    if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
-    await ended(child);
+  for (const start of starts.splice(0)) {
+    if (start.child.exitCode === null && start.child.signalCode === null) start.child.kill('SIGTERM');
+    await start.exit();
   }
 });
 
@@ -43,12 +44,15 @@ afterAll(() => rm(folder, { recursive: true, force: true, maxRetries: 50, retryD
 class Start {
   readonly child: ChildProcessWithoutNullStreams;
   output = '';
+  /** Resolves when it has ended and everything that it said is here. */
+  private readonly closed: Promise<void>;
 
   constructor(env: Record<string, string> = {}, args: readonly string[] = []) {
     const settings = { VAFA_DATA: join(folder, 'data'), VAFA_PORT: '0', VAFA_DATABASE_PORT: '0', ...env };
     const { NODE_OPTIONS: _options, ...surroundings } = process.env;
     this.child = spawn(process.execPath, [SCRIPT, 'start', ...args], { env: { ...surroundings, ...settings } });
-    children.push(this.child);
+    this.closed = new Promise((resolve) => this.child.once('close', () => resolve()));
+    starts.push(this);
     this.child.stdout.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
     this.child.stderr.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
   }
@@ -60,13 +64,9 @@ class Start {
   }
 
   async exit(): Promise<number | null> {
-    await ended(this.child);
+    await this.closed;
     return this.child.exitCode;
   }
-}
-
-async function ended(child: ChildProcessWithoutNullStreams): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
 }
 
 const readRun = async (): Promise<Run> => JSON.parse(await readFile(join(folder, 'data', 'run.json'), 'utf8')) as Run;
@@ -76,15 +76,6 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
   while (!(await condition())) {
     if (performance.now() > deadline) throw new Error('it did not come about in time');
     await sleep(50);
-  }
-}
-
-function lives(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
   }
 }
 

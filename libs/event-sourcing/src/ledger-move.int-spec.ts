@@ -36,14 +36,17 @@ const logOf = async (store: EventStore, after: Position | null = null): Promise<
 const bare = (events: readonly StoredEvent[]): unknown[] => events.map(({ position: _own, ...event }) => event);
 
 describe('moving a ledger', () => {
-  const database = withTestDatabase();
   let local: Database;
+
+  // Before the database, which goes last.
+  afterAll(() => local.close());
+  const database = withTestDatabase();
+
   beforeAll(async () => {
     await migrate(database.url, [eventStoreMigrations], () => undefined);
     const { schema, role } = eventStoreMigrations;
     local = await Database.connect({ url: database.url, schema, role, poolSize: 3, applicationName: 'move' });
   });
-  afterAll(() => local.close());
 
   it('keeps everything but positions, in its order, and gives every reader its place', async () => {
     await fc.assert(
@@ -133,21 +136,24 @@ describe('moving a ledger', () => {
 });
 
 describe('where the ledger lives', () => {
-  const database = withTestDatabase();
   let local: Database;
   let standIn: EventStoreDbStandIn;
   let remote: EventStoreDbEventStore;
+
+  // Before the database, which goes last.
+  afterAll(async () => {
+    await remote.close();
+    await standIn.stop();
+    await local.close();
+  });
+  const database = withTestDatabase();
+
   beforeAll(async () => {
     await migrate(database.url, [eventStoreMigrations], () => undefined);
     const { schema, role } = eventStoreMigrations;
     local = await Database.connect({ url: database.url, schema, role, poolSize: 3, applicationName: 'home' });
     standIn = await EventStoreDbStandIn.start();
     remote = await EventStoreDbEventStore.connect({ url: standIn.url });
-  });
-  afterAll(async () => {
-    await remote.close();
-    await standIn.stop();
-    await local.close();
   });
 
   it('is PostgreSQL until a first start on EventStoreDB, and then that one alone, also where two begin at once', async () => {

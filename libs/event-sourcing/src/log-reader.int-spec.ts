@@ -33,13 +33,21 @@ class Tables1700000000000 implements MigrationInterface {
 
 const TALLY = { schema: 'tally', role: 'vafa_test_tally', migrations: [Tables1700000000000] };
 
-const test = withTestDatabase();
 let database: Database;
 let ledger: Database;
 let store: PostgresEventStore;
 let name: string;
 let prefix: string;
 const readers: LogReader<Counted>[] = [];
+
+// Before the database, which goes last.
+afterAll(async () => {
+  await Promise.all(readers.map((reader) => reader.close()));
+  await store.close();
+  await ledger.close();
+  await database.close();
+});
+const test = withTestDatabase();
 
 beforeAll(async () => {
   await migrate(test.url, [eventStoreMigrations, TALLY], () => undefined);
@@ -51,12 +59,6 @@ beforeAll(async () => {
 beforeEach(() => {
   name = `reader-${randomUUID()}`;
   prefix = `count${randomUUID()}`;
-});
-afterAll(async () => {
-  await Promise.all(readers.map((reader) => reader.close()));
-  await store.close();
-  await ledger.close();
-  await database.close();
 });
 
 const counted = (amount: number): NewEvent => codec.encode({ type: 'Counted', data: { amount } }, randomUUID());
@@ -155,9 +157,11 @@ describe('LogReader', () => {
     other.start();
     await fill(10);
     await until(async () => (await applied()).count === 30);
-    expect(other.state).toBe('standby');
+    await until(() => other.state === 'standby');
     await leader.close();
     await fill(10);
+    // It may be through with what was there before the last ones came.
+    await until(async () => (await applied()).count === 40);
     await until(() => other.state === 'caught-up');
     expect((await applied()).count).toBe(40);
     await other.close();

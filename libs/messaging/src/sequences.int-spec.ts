@@ -7,10 +7,16 @@ import { enqueueEvents, inTrace, messagingMigrations, PostgresMessageBus, type R
 type Sent = { readonly writer: number; readonly sequence: number };
 
 describe('sequences of outgoing events', () => {
-  const test = withTestDatabase();
   let database: Database;
   let bus: PostgresMessageBus;
   let received: ReceivedMessage[];
+
+  // Before the database, which goes last.
+  afterAll(async () => {
+    await bus.close();
+    await database.close();
+  });
+  const test = withTestDatabase();
 
   beforeAll(async () => {
     await migrate(test.url, [messagingMigrations], () => undefined);
@@ -21,7 +27,7 @@ describe('sequences of outgoing events', () => {
       role,
       poolSize: 10,
       applicationName: 'sequences',
-      // The test database is dropped before its connections are closed.
+      // What breaks once it is closing is of no interest.
       onError: () => undefined,
     });
     bus = new PostgresMessageBus(database);
@@ -31,11 +37,6 @@ describe('sequences of outgoing events', () => {
   beforeEach(async () => {
     await database.query('truncate messaging.log, messaging.offsets, messaging.sequences');
     received = [];
-  });
-
-  afterAll(async () => {
-    await bus.close();
-    await database.close();
   });
 
   const enqueue = (events: readonly { topic: string; key: string }[], writer: number, fail = false): Promise<void> =>

@@ -54,8 +54,11 @@ const SHOP: MigrationSet = {
 };
 const PASSWORD = 'ana lyst\'s "word"';
 
-const test = withTestDatabase();
 let database: Database;
+
+// Before the database, which goes last.
+afterAll(() => database?.close());
+const test = withTestDatabase();
 const failures: unknown[] = [];
 
 const open = (set: MigrationSet, poolSize = 2): Promise<Database> =>
@@ -78,8 +81,6 @@ beforeAll(async () => {
   expect(done).toEqual(['book: Ledger1700000000000', 'shop: Shelves1700000000000']);
   database = await open(SHOP);
 });
-
-afterAll(() => database?.close());
 
 describe('migrate', () => {
   it('gives the roles their rights and no more', async () => {

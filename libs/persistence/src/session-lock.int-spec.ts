@@ -4,14 +4,16 @@ import { Database } from './database.js';
 import { acquireSessionLock } from './session-lock.js';
 
 const never = new AbortController().signal;
-const test = withTestDatabase();
 let database: Database;
+
+// Before the database, which goes last.
+afterAll(() => database.close());
+const test = withTestDatabase();
 
 beforeAll(async () => {
   const options = { url: test.url, schema: 'public', poolSize: 1, applicationName: 'session-lock-test' };
   database = await Database.connect({ ...options, onError: () => undefined });
 });
-afterAll(() => database.close());
 
 describe('acquireSessionLock', () => {
   it('gives a name to one at a time, and other names to others', async () => {

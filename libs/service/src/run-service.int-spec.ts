@@ -54,7 +54,7 @@ describe('a service as a process of its own', () => {
 
   afterAll(async () => {
     jest.restoreAllMocks();
-    await rm(folder, { recursive: true });
+    await rm(folder, { recursive: true, maxRetries: 50, retryDelay: 100 });
   });
 
   it('migrates, serves until it is told to stop, and ends well', async () => {

@@ -26,6 +26,9 @@ const LOCK_AGE_MAX_MS = 45_000;
 /** Whoever is slower to answer is taken for dead: long, since a busy machine is not. */
 const CONNECT_TIMEOUT_MS = 20_000;
 const POLL_MS = 50;
+const OBJECT_IN_USE = '55006';
+const DROP_ATTEMPTS_MAX = 5;
+const DROP_RETRY_MS = 1_000;
 
 /**
  * Makes an empty database on the server named by `VAFA_TEST_DATABASE_URL` (its login must be a superuser), or else on an embedded one, which is started
@@ -43,10 +46,24 @@ export const createTestDatabase = async (): Promise<TestDatabase> => {
     url: url.href,
     name,
     drop: async () => {
-      await admin.query(`drop database if exists ${name} with (force)`);
+      await dropDatabase(admin, name);
       await admin.end();
     },
   };
+};
+
+/** The server gives connections that it ended five seconds to go, which is not long on a busy machine. */
+const dropDatabase = async (admin: pg.Client, name: string): Promise<void> => {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await admin.query(`drop database if exists ${name} with (force)`);
+      return;
+    } catch (error) {
+      const isInUse = error instanceof pg.DatabaseError && error.code === OBJECT_IN_USE;
+      if (!isInUse || attempt === DROP_ATTEMPTS_MAX) throw error;
+      await pause(DROP_RETRY_MS);
+    }
+  }
 };
 
 type Admin = { readonly admin: pg.Client; readonly serverUrl: string };

@@ -92,14 +92,15 @@ const message = (value: string): { topic: string; key: string; value: Buffer } =
 });
 
 describe.each(['memory', 'postgres'] as const)('a service with its parts in %s', (adapters) => {
-  const database = withTestDatabase();
   let running: TestService<{ readonly notesMax: number }>;
+
+  // Before the database, which goes last.
+  afterAll(() => running.close());
+  const database = withTestDatabase();
 
   beforeAll(async () => {
     running = await startTestService(notes, { url: database.url, adapters, env: { VAFA_NOTES_MAX: '5' } });
   });
-
-  afterAll(() => running.close());
 
   it('reads its configuration and works on its tables with its own role', async () => {
     expect(running.context.config).toEqual({ notesMax: 5 });

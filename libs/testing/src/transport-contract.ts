@@ -16,19 +16,26 @@ import {
   ATTEMPTS_MAX,
   decode,
   filteredListener,
+  firstsOf,
   type Handle,
   listener,
   pipedListener,
   startListening,
   thing,
   TOPIC,
+  type TransportContractOptions,
   type TransportHarness,
 } from './transport-parts.js';
 
 type Events = readonly InboundEvent<number>[];
 
 /** What the Nest transport must do on every message bus: real applications, real handlers. */
-export const transportContract = (name: string, start: () => Promise<TransportHarness>): void => {
+export const transportContract = (
+  name: string,
+  start: () => Promise<TransportHarness>,
+  options: TransportContractOptions = {},
+): void => {
+  const firsts = firstsOf(options);
   describe(`the Nest transport on ${name}`, () => {
     let harness: TransportHarness;
     const services: INestApplication[] = [];
@@ -146,14 +153,14 @@ export const transportContract = (name: string, start: () => Promise<TransportHa
         const got: unknown[] = [];
         await service([pipedListener('a', (payload: unknown) => void got.push(payload))]);
         await publish(thing('a', 'k', 20));
-        await eventually(() => expect(got).toEqual([21, 'intercepted']));
+        await eventually(() => expect(firsts(got)).toEqual([21, 'intercepted']));
       });
 
       it('lets a filter say that a failure is none', async () => {
         const got: unknown[] = [];
         await service([filteredListener('a', (payload: unknown) => void got.push(payload))]);
         await publish(thing('a', 'k', 1), thing('a', 'k', 2));
-        await eventually(() => expect(got).toEqual(['filtered 1', 'filtered 2']));
+        await eventually(() => expect(firsts(got)).toEqual(['filtered 1', 'filtered 2']));
         expect(await kinds()).toEqual([]);
       });
 
@@ -200,8 +207,9 @@ export const transportContract = (name: string, start: () => Promise<TransportHa
           ['behind', 'bad'],
           ['behind', 'bad'],
         ]);
-        await eventually(() => expect(got).toEqual([2, 5]));
-        expect(attempts).toBe(ATTEMPTS_MAX);
+        await eventually(() => expect(firsts(got)).toEqual([2, 5]));
+        if (options.repeats === true) expect(attempts).toBeGreaterThanOrEqual(ATTEMPTS_MAX);
+        else expect(attempts).toBe(ATTEMPTS_MAX);
         expect((await letters())[0]?.reason).toMatch(/broken|did not end within 300 ms/);
       });
 
@@ -234,7 +242,7 @@ export const transportContract = (name: string, start: () => Promise<TransportHa
         };
         await service([listener('a', handle)]);
         await publish(thing('a', 'k', 1), thing('a', 'k', 2));
-        await eventually(() => expect(got).toEqual([1, 2]));
+        await eventually(() => expect(firsts(got)).toEqual([1, 2]));
         expect(await kinds()).toEqual([]);
       });
 
@@ -273,8 +281,8 @@ export const transportContract = (name: string, start: () => Promise<TransportHa
             ['behind', 'k'],
           ]),
         );
-        await eventually(() => expect(good.toSorted()).toEqual([1, 2, 3]));
-        await eventually(() => expect(bad).toEqual([3]));
+        await eventually(() => expect(firsts(good.toSorted())).toEqual([1, 2, 3]));
+        await eventually(() => expect(firsts(bad)).toEqual([3]));
         expect(await kinds('one')).toEqual([]);
       });
 
@@ -295,7 +303,7 @@ export const transportContract = (name: string, start: () => Promise<TransportHa
             ['behind', 'k'],
           ]),
         );
-        await eventually(() => expect(got).toEqual([3]));
+        await eventually(() => expect(firsts(got)).toEqual([3]));
       });
     });
 
@@ -305,7 +313,7 @@ export const transportContract = (name: string, start: () => Promise<TransportHa
         await service([listener('a', ({ data }: InboundEvent<number>) => void got.push(data))]);
         const bytes = Buffer.from([0xff, 0x00, 0x7b]);
         await publish({ topic: TOPIC, key: 'k', value: bytes, headers: { h: 'v' } }, thing('a', 'k', 1));
-        await eventually(() => expect(got).toEqual([1]));
+        await eventually(() => expect(firsts(got)).toEqual([1]));
         const [letter] = await letters();
         expect(letter).toMatchObject({
           kind: 'invalid',
@@ -329,7 +337,7 @@ export const transportContract = (name: string, start: () => Promise<TransportHa
             ['unhandled', 'k'],
           ]),
         );
-        expect(seen).toEqual(['no handler for b', 'unknown-type: nobody knows it']);
+        await eventually(() => expect(firsts(seen)).toEqual(['no handler for b', 'unknown-type: nobody knows it']));
       });
     });
 
@@ -347,7 +355,7 @@ export const transportContract = (name: string, start: () => Promise<TransportHa
         await service([listener('a', handle)]);
         await publish(thing('a', 'k', 1), thing('a', 'k', 2), thing('a', 'l', 3));
         await eventually(async () => expect(await waiting()).toHaveLength(2));
-        await eventually(() => expect(got).toEqual([3]));
+        await eventually(() => expect(firsts(got)).toEqual([3]));
         got = [];
       });
 
@@ -358,10 +366,10 @@ export const transportContract = (name: string, start: () => Promise<TransportHa
         const [first] = await ids();
         expect(await harness.deadLetters.replay([first ?? ''])).toBe(2);
         await publish(thing('a', 'k', 4), thing('a', 'k', 5));
-        await eventually(() => expect(got).toEqual([1, 2, 4, 5]));
+        await eventually(() => expect(firsts(got)).toEqual([1, 2, 4, 5]));
         await eventually(async () => expect(await waiting()).toEqual([]));
         await publish(thing('a', 'k', 6));
-        await eventually(() => expect(got).toEqual([1, 2, 4, 5, 6]));
+        await eventually(() => expect(firsts(got)).toEqual([1, 2, 4, 5, 6]));
         expect((await letters()).every(({ status }) => status === 'replayed')).toBe(true);
       });
 
@@ -389,15 +397,15 @@ export const transportContract = (name: string, start: () => Promise<TransportHa
         expect(got).toEqual([]);
         broken = false;
         await harness.deadLetters.replay([first ?? '']);
-        await eventually(() => expect(got).toEqual([1, 2, 4]));
+        await eventually(() => expect(firsts(got)).toEqual([1, 2, 4]));
       });
 
       it('follows where what failed is discarded', async () => {
         const [first] = await ids();
         expect(await harness.deadLetters.discard([first ?? ''], 'a test purchase')).toBe(1);
-        await eventually(() => expect(got).toEqual([2]));
+        await eventually(() => expect(firsts(got)).toEqual([2]));
         await publish(thing('a', 'k', 4));
-        await eventually(() => expect(got).toEqual([2, 4]));
+        await eventually(() => expect(firsts(got)).toEqual([2, 4]));
         expect((await letters())[0]).toMatchObject({ status: 'discarded', note: 'a test purchase' });
       });
 
@@ -406,17 +414,17 @@ export const transportContract = (name: string, start: () => Promise<TransportHa
           'vafa-replay': `nobody ${'0'.repeat(8)}-0000-0000-0000-${'0'.repeat(12)} 1 ${'0'.repeat(32)}`,
         };
         await publish({ ...thing('a', 'l', 8), headers: forged });
-        await eventually(() => expect(got).toEqual([8]));
+        await eventually(() => expect(firsts(got)).toEqual([8]));
       });
 
       it('comes too late after the retention, and the key goes on', async () => {
         await pause(20);
         expect(await harness.deadLetters.purge(10)).toBe(2);
         await publish(thing('a', 'k', 4));
-        await eventually(() => expect(got).toEqual([4]));
+        await eventually(() => expect(firsts(got)).toEqual([4]));
         expect(await letters()).toEqual([]);
       });
     });
   });
-  parkingContract(name, start);
+  parkingContract(name, start, options);
 };

@@ -37,6 +37,17 @@ export type TransportHarness = {
   close(): Promise<void>;
 };
 
+export type TransportContractOptions = {
+  /** True where a page may come again although no handler failed, as when its readers change: then the first sight of each event counts. */
+  readonly repeats?: boolean;
+};
+
+/** What came, none of which was sent twice: as it is, or the first sight of each. */
+export const firstsOf =
+  ({ repeats = false }: TransportContractOptions) =>
+  <T>(values: readonly T[]): readonly T[] =>
+    repeats ? [...new Set(values)] : values;
+
 export type Handle = (payload: never, context: InboundContext) => unknown;
 
 export const ATTEMPTS_MAX = 3;

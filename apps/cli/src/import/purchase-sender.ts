@@ -15,8 +15,8 @@ export type PurchaseOutcome = {
 
 const WAIT_SECONDS = 30;
 const REQUEST_TIMEOUT_MS = (WAIT_SECONDS + 30) * 1_000;
-/** How long the ledger may take to learn of an enrolment. */
-const MEMBER_COMES_WITHIN_MS = 20_000;
+/** How long the ledger may take to learn of an enrolment; at most half the patience, so that the outcome is still told. */
+const MEMBER_COMES_WITHIN_MS = 60_000;
 const ASK_AGAIN_MS = 250;
 const ASK_AGAIN_MAX_MS = 5_000;
 
@@ -69,6 +69,7 @@ export class PurchaseSender {
     const outcomes: (PurchaseOutcome | undefined)[] = events.map(() => undefined);
     const begun = performance.now();
     const deadline = begun + this.patienceMs;
+    const memberComesBy = begun + Math.min(MEMBER_COMES_WITHIN_MS, this.patienceMs / 2);
     for (let attempt = 0; ; attempt += 1) {
       const open = outcomes.flatMap((outcome, index) => (outcome === undefined ? [index] : []));
       if (open.length === 0) return outcomes as PurchaseOutcome[];
@@ -82,7 +83,7 @@ export class PurchaseSender {
         path,
         open.map((index) => events[index] as string),
       );
-      const hopeful = performance.now() - begun < MEMBER_COMES_WITHIN_MS;
+      const hopeful = performance.now() < memberComesBy;
       open.forEach((index, position) => {
         const outcome = answered[position];
         if (hopeful && outcome?.status === 'waiting' && memberIsComing(index)) return;

@@ -6,7 +6,8 @@ import { EventStoreDbEventStore } from './eventstoredb-event-store.js';
 const GIVEN_UP_AFTER_MS = 4_000;
 
 const onStandIn = async (): Promise<FaultyEventStoreHarness> => {
-  const standIn = await EventStoreDbStandIn.start();
+  // Commits are held up for a while, which on a busy machine is longer than it was meant to be.
+  const standIn = await EventStoreDbStandIn.start({ writeTimeoutMs: 20_000 });
   return {
     open: () => EventStoreDbEventStore.connect({ url: standIn.url, retryForMs: GIVEN_UP_AFTER_MS }),
     stallCommits: async (streamId) => {

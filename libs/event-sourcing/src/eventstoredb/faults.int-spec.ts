@@ -203,8 +203,8 @@ describe('EventStoreDbEventStore, when something is wrong with the store', () =>
   });
   afterAll(() => standIn.stop());
 
-  const connecting = (url: string): Promise<EventStoreDbEventStore> =>
-    EventStoreDbEventStore.connect({ url, callDeadlineMs: 500, retryForMs: 500 });
+  const connecting = (url: string, limits = { callDeadlineMs: 10_000, retryForMs: 30_000 }) =>
+    EventStoreDbEventStore.connect({ url, ...limits });
 
   it.each([
     ['another protocol', 'postgresql://127.0.0.1/x', /VAFA_EVENTSTOREDB_URL.*esdb:\/\//],
@@ -221,7 +221,7 @@ describe('EventStoreDbEventStore, when something is wrong with the store', () =>
     ['a wrong address', 'esdb://admin:hunter2@127.0.0.1:1?tls=false', /does not answer.*VAFA_EVENTSTOREDB_URL/],
     ['a cluster that is not there', 'esdb+discover://127.0.0.1:1?tls=false', /does not answer.*VAFA_EVENTSTOREDB_URL/],
   ])('names the setting for %s, and no password', async (_case, url, words) => {
-    const failure = await connecting(url).then(
+    const failure = await connecting(url, { callDeadlineMs: 500, retryForMs: 500 }).then(
       () => undefined,
       (error: unknown) => error,
     );

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { lives } from '@vafa/testing';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -11,7 +12,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from './embedded-postgres.js';
-import { isAlive } from './leftover.js';
 
 const OWNER = fileURLToPath(new URL('../../test/embedded-owner.mjs', import.meta.url));
 const HOOKS = new URL('../../../testing/src/source-hooks.mjs', import.meta.url).href;
@@ -32,7 +32,7 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const owner of owners.splice(0)) owner.kill('SIGKILL');
   for (const server of servers.splice(0)) await server.stop({ hurry: true });
-  await rm(root, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  await rm(root, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
 });
 
 async function start(options: { port?: number; dataDir?: string } = {}): Promise<EmbeddedPostgres> {
@@ -69,7 +69,7 @@ async function startOwned(): Promise<{ owner: ChildProcess; server: Owned }> {
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  for (let waited = 0; !condition() && waited < 20_000; waited += 50) await sleep(50);
+  for (let waited = 0; !condition() && waited < 60_000; waited += 50) await sleep(50);
   expect(condition()).toBe(true);
 }
 
@@ -117,7 +117,7 @@ describe('the embedded PostgreSQL', () => {
     const { owner, server } = await startOwned();
     await sql(server, 'create table kept as select 7 as n');
     owner.kill('SIGKILL');
-    await until(() => !isAlive(server.pid));
+    await until(() => !lives(server.pid));
 
     expect(await sql(await start(), 'select n from kept')).toEqual([{ n: 7 }]);
   });
@@ -128,7 +128,7 @@ describe('the embedded PostgreSQL', () => {
     expect(await processGroup(server.pid)).not.toBe(await processGroup(owner.pid ?? 0));
     owner.stdin?.end();
     await once(owner, 'exit');
-    expect(isAlive(server.pid)).toBe(false);
+    expect(lives(server.pid)).toBe(false);
     expect(existsSync(join(dataDir, 'postmaster.pid'))).toBe(false);
   });
 
@@ -136,7 +136,7 @@ describe('the embedded PostgreSQL', () => {
     const earlier = await start();
     await sql(earlier, 'create table kept as select 7 as n');
     const server = await start();
-    expect(isAlive(earlier.pid)).toBe(false);
+    expect(lives(earlier.pid)).toBe(false);
     expect(lines.join()).toContain(`pid ${earlier.pid}`);
     expect(await sql(server, 'select n from kept')).toEqual([{ n: 7 }]);
   });

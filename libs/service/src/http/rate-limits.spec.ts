@@ -99,7 +99,10 @@ describe('the rate limits', () => {
   it('say how many are left, and when to go on', async () => {
     await start({ VAFA_RATE_READS: '2' });
     const first = await ask(anna);
-    expect(first.headers).toMatchObject({ 'ratelimit-policy': '"reads";q=2;w=60', ratelimit: '"reads";r=1;t=60' });
+    expect(first.headers).toMatchObject({
+      'ratelimit-policy': '"reads";q=2;w=60',
+      ratelimit: expect.stringMatching(/^"reads";r=1;t=(59|60)$/),
+    });
     await ask(anna);
     const refused = await ask(anna);
     expect(refused.status).toBe(429);

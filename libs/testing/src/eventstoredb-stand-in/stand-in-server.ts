@@ -8,7 +8,7 @@ import { accessDenied, notLeader, unauthenticated, unavailable } from './answers
 import { features, gossip, GossipService, ServerFeaturesService, shared, StreamsService } from './definitions.js';
 import type { Features, Gossip, Shared } from './definitions.js';
 import { StandInLog } from './stand-in-log.js';
-import { StandInStreams } from './stand-in-streams.js';
+import { StandInStreams, WRITE_TIMEOUT_MS } from './stand-in-streams.js';
 import type { Gate } from './stand-in-streams.js';
 
 export type StandInOptions = {
@@ -22,6 +22,8 @@ export type StandInOptions = {
   readonly credentials?: { readonly username: string; readonly password: string };
   /** The version it says it has. */
   readonly version?: string;
+  /** How long a write may wait to be committed, in milliseconds; 2,000 by default, as in the real server. */
+  readonly writeTimeoutMs?: number;
 };
 
 /** How it misbehaves, changed while it runs. */
@@ -63,7 +65,8 @@ export class EventStoreDbStandIn {
 
   private constructor(private readonly options: StandInOptions) {
     this.log = options.log ?? new StandInLog();
-    this.grpc.addService(StreamsService, new StandInStreams(this.log, this.gate()).handlers);
+    const streams = new StandInStreams(this.log, this.gate(), options.writeTimeoutMs ?? WRITE_TIMEOUT_MS);
+    this.grpc.addService(StreamsService, streams.handlers);
     this.grpc.addService(ServerFeaturesService, {
       getSupportedMethods: supportedMethods(options.version ?? '23.10.0.0'),
     });

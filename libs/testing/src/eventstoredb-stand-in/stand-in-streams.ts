@@ -26,7 +26,7 @@ import type { ReadCall } from './subscription.js';
 /** What one append may hold, as the real server counts it by default. */
 export const APPEND_BYTES_MAX = 1_048_576;
 /** The server gives up a write that is not committed by then, whatever the client is ready to wait. */
-const WRITE_TIMEOUT_MS = 2_000;
+export const WRITE_TIMEOUT_MS = 2_000;
 
 /** What the server in front decides before a call is worked on. */
 export type Gate = {
@@ -82,6 +82,7 @@ export class StandInStreams {
   constructor(
     private readonly log: StandInLog,
     private readonly gate: Gate,
+    private readonly writeTimeoutMs: number,
   ) {}
 
   /** The handlers, as the client's own service definition names them. */
@@ -211,7 +212,7 @@ export class StandInStreams {
       clearTimeout(timer);
       call.write(batchResponse(correlation, streamId, expected, given));
     };
-    const waitMs = Math.max(0, Math.min(WRITE_TIMEOUT_MS, deadline - Temporal.Now.instant().epochMilliseconds));
+    const waitMs = Math.max(0, Math.min(this.writeTimeoutMs, deadline - Temporal.Now.instant().epochMilliseconds));
     const timer = setTimeout(() => answer('timeout'), waitMs);
     const refusal = this.gate.refusal(call.metadata, true);
     if (refusal === 'not-ready') return answer('not-ready');
