@@ -23,7 +23,8 @@ FROM ${PROXY_IMAGE} AS proxy
 COPY --from=build /site /srv
 COPY deploy/proxy/Caddyfile /etc/caddy/Caddyfile
 # Its port is above 1024; the right to lower ones on the file itself would keep it from starting where capabilities are dropped.
-RUN setcap -r /usr/bin/caddy
+RUN setcap -r /usr/bin/caddy \
+ && install -d -o 1000 -g 1000 -m 0700 /certificates
 USER 1000:1000
 EXPOSE 3000
 

@@ -10,7 +10,7 @@ import { KafkaProxy } from '../load/kafka-proxy.mjs';
 import { Random } from '../load/random.mjs';
 import { Services } from '../load/services.mjs';
 import { KAFKA_FAULTS } from './kafka-faults.mjs';
-import { Probes } from './probes.mjs';
+import { probeBuyer, Probes } from './probes.mjs';
 import { Senders } from './senders.mjs';
 import { Workload } from './workload.mjs';
 
@@ -94,6 +94,8 @@ class KafkaRun {
       { length: WORKERS },
       () => new Senders({ log: this.#log, http: this.#doors, bus: this.#newClient() }),
     );
+    for (let partition = 0; partition < this.#partitions; partition++)
+      await this.#senders[0].send({ op: 'enrol', externalId: probeBuyer(partition) });
     const parts = { kafka: this.#newClient(), log: this.#log, connect: () => this.services.connect() };
     this.#probes = new Probes(parts);
     await this.#probes.open(this.#engine.brokers);
@@ -161,6 +163,7 @@ class KafkaRun {
       flowing: (how) => this.#probes.flowing(this.#partitions, how),
       unavailable: () => this.#unavailable(),
       isInStep: () => this.#kafka.isInStep(),
+      members: () => this.#kafka.members(),
       throughProxy: () => this.#throughProxy(),
     });
     // Whoever ended by himself would be missed later, by a fault that has nothing to do with it.

@@ -104,7 +104,7 @@ export class KafkaClient {
     const { groups } = await admin.listGroups();
     const behind = [];
     for (const { groupId } of groups) {
-      if (!groupId.startsWith(this.#prefix) || groupId.startsWith(`${this.#prefix}harness-`)) continue;
+      if (!this.#isOfService(groupId)) continue;
       for (const { topic, partitions } of await admin.fetchOffsets({ groupId })) {
         const taken = new Map(partitions.map(({ partition, offset }) => [partition, Math.max(0, Number(offset))]));
         const rest = (await admin.fetchTopicOffsets(topic)).reduce(
@@ -118,6 +118,15 @@ export class KafkaClient {
     return behind;
   }
 
+  /** How many consumers are in the groups of services; undefined while one of these is being divided anew. */
+  async members() {
+    const admin = await this.admin();
+    const names = (await admin.listGroups()).groups.map(({ groupId }) => groupId);
+    const { groups } = await admin.describeGroups(names.filter((name) => this.#isOfService(name)));
+    if (groups.some(({ state }) => state !== 'Stable')) return undefined;
+    return groups.reduce((sum, { members }) => sum + members.length, 0);
+  }
+
   async partitions(topic) {
     return (await (await this.admin()).fetchTopicOffsets(this.#prefix + topic)).length;
   }
@@ -126,6 +135,10 @@ export class KafkaClient {
   async isInStep() {
     const { topics } = await (await this.admin()).fetchTopicMetadata();
     return topics.every(({ partitions }) => partitions.every(({ isr, replicas }) => isr.length === replicas.length));
+  }
+
+  #isOfService(groupId) {
+    return groupId.startsWith(this.#prefix) && !groupId.startsWith(`${this.#prefix}harness-`);
   }
 
   async admin() {

@@ -18,6 +18,7 @@ import { Statements } from './application/statements.js';
 import { References } from './application/references.js';
 import { Register } from './application/register.js';
 import { ReturnSettling, type SettlingParts } from './application/return-settling.js';
+import { Replacement, type ReplacementParts } from './application/replacement.js';
 import { ReturnedLines } from './application/returned-lines.js';
 import { ReturnIntake } from './application/returns.js';
 import { Settlements } from './application/settlements.js';
@@ -75,7 +76,8 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
   const history = new LedgerHistory(database);
   const calendar = { zone: config.zone, calendar: config.calendar };
   const awards = new Awards({ claiming, claims, accounts, states, programme });
-  const returns = returnIntake(context, { claiming, claims, references, awards, accounts, outcomes });
+  const intakes = { claiming, claims, references, lines: new ReturnedLines() };
+  const returns = returnIntake(context, { ...intakes, awards, accounts, outcomes });
   const intake = new PurchaseIntake({ claiming, claims, references, accounts, awards, returns, outcomes, clock });
   const activities = new ActivityIntake({ database, claiming, claims, references, clock });
   const worker = new LedgerWorker({ ...ledgerReaders({ context, snapshots, states }), outcomes, audit, database });
@@ -101,17 +103,14 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
       { provide: PurchaseIntake, useValue: intake },
       { provide: ReturnIntake, useValue: returns },
       { provide: ActivityIntake, useValue: activities },
-      ...inboxProviders(context, { claims, claiming, references, register, purchases: intake, returns, activities }),
+      ...inboxProviders(context, { ...intakes, register, purchases: intake, returns, activities }),
       { provide: Door, useValue: new Door({ database, audit, bus, references, outcomes }) },
       { provide: Register, useValue: register },
       { provide: References, useValue: references },
       { provide: PurchaseReturns, useValue: new PurchaseReturns(database) },
       { provide: LedgerQueries, useValue: new LedgerQueries(database) },
       { provide: Closings, useValue: closings },
-      {
-        provide: Periods,
-        useValue: new Periods({ store: eventStore, database, closings, calendar, clock, audit: context.audit }),
-      },
+      { provide: Periods, useValue: new Periods({ store: eventStore, database, closings, calendar, clock, audit }) },
       { provide: PROGRAMME_CALENDAR, useValue: calendar },
       { provide: LedgerHistory, useValue: history },
       { provide: Statements, useValue: new Statements(history, closings, eventStore, calendar) },
@@ -126,15 +125,15 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
 /** What people settle by hand. */
 const inboxProviders = (
   { database, audit, clock, logger, metrics }: ServiceContext<PointsConfig>,
-  parts: Pick<InboxParts, 'claims' | 'claiming' | 'references' | 'purchases' | 'returns' | 'activities'> & {
-    register: Register;
-  },
+  parts: Pick<InboxParts, 'claims' | 'claiming' | 'references' | 'purchases' | 'returns'> &
+    Pick<ReplacementParts, 'activities' | 'lines'> & { register: Register },
 ): Provider[] => {
   const { claims, purchases, register } = parts;
   const items = new InboxItems(database);
   const settlements = new Settlements(database);
   const onError = (error: unknown): void => logger.warn({ err: error }, 'what follows from a decision is tried again');
-  const inbox = new Inbox({ ...parts, database, audit, clock, items, settlements, onError });
+  const replacement = new Replacement({ ...parts, database, items, settlements });
+  const inbox = new Inbox({ ...parts, replacement, database, audit, clock, items, settlements, onError });
   observeInbox(metrics, items, clock);
   return [
     { provide: Inbox, useValue: inbox },
@@ -150,7 +149,7 @@ const inboxProviders = (
 /** What takes returns in, with the club's policy. */
 const returnIntake = (
   { config, database, eventStore, clock }: ServiceContext<PointsConfig>,
-  parts: Pick<SettlingParts, 'claiming' | 'claims' | 'references' | 'awards' | 'accounts' | 'outcomes'>,
+  parts: Pick<SettlingParts, 'claiming' | 'claims' | 'references' | 'awards' | 'accounts' | 'outcomes' | 'lines'>,
 ): ReturnIntake => {
   const policy: ReturnPolicy = {
     windowDays: config.returnWindowDays,
@@ -159,6 +158,6 @@ const returnIntake = (
     unreferenced: config.unreferencedReturns,
   };
   const latest = new LatestPurchases(database, eventStore, pointsCodec);
-  const settling = new ReturnSettling({ ...parts, database, lines: new ReturnedLines(), latest, policy });
+  const settling = new ReturnSettling({ ...parts, database, latest, policy });
   return new ReturnIntake({ ...parts, settling, clock, policy });
 };

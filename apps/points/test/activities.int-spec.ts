@@ -86,7 +86,7 @@ describe('an activity whose member is unknown', () => {
     const reference = `external:${memberId}`;
     const activity = anActivity({ member: reference });
     await points.activities.take([activity, activity]);
-    expect(await outcome(activity)).toMatchObject({ status: 'waiting', memberId: null });
+    expect(await outcome(activity)).toMatchObject({ status: 'waiting', memberId: null, reason: 'unknown-member' });
     await points.references.add([{ reference, memberId }]);
     await Promise.all([points.activities.takeUp([reference]), points.restarted().activities.takeUp([reference])]);
     await points.activities.takeUp([reference]);

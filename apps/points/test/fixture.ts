@@ -19,6 +19,7 @@ import { PurchaseClaims } from '../src/application/purchase-claims.js';
 import { References } from '../src/application/references.js';
 import { Register } from '../src/application/register.js';
 import { ReturnSettling } from '../src/application/return-settling.js';
+import { Replacement } from '../src/application/replacement.js';
 import { ReturnedLines } from '../src/application/returned-lines.js';
 import { ReturnIntake, type IncomingReturn } from '../src/application/returns.js';
 import { Settlements } from '../src/application/settlements.js';
@@ -173,9 +174,11 @@ const partsOn = (database: Database, bus: PostgresMessageBus, policy: ReturnPoli
       references,
       purchases: intake,
       returns,
-      activities,
       items,
       settlements,
+      replacement: new Replacement({
+        ...{ database, claims, claiming, purchases: intake, returns, activities, items, lines, settlements },
+      }),
     },
     onError: (error) => errors.push(error),
   });

@@ -73,7 +73,7 @@ describe('the inbox over HTTP', () => {
     const data = purchase(`external:${uuidv7()}`);
     await send(data);
     const item = await itemOf(data.purchaseId, 'waiting');
-    expect(item).toMatchObject({ kind: 'purchase', source: '/till', reason: 'member-unknown', member: data.member });
+    expect(item).toMatchObject({ kind: 'purchase', source: '/till', reason: 'unknown-member', member: data.member });
     const attached = await act(item, 'attach', { member: `external:${memberId}` });
     expect(attached).toMatchObject({
       status: 200,
@@ -99,7 +99,7 @@ describe('the inbox over HTTP', () => {
       status: 409,
       body: { type: '/problems/already-settled', settlement: { action: 'attach' } },
     });
-    expect(await list('kind=purchase&reason=member-unknown')).not.toContainEqual(item);
+    expect(await list('kind=purchase&reason=unknown-member')).not.toContainEqual(item);
   });
 
   it('shows both contents of a conflict and lets what stands stay', async () => {
@@ -119,6 +119,27 @@ describe('the inbox over HTTP', () => {
       ],
     });
     expect(await act(item, 'keep')).toMatchObject({ status: 200, body: { status: 'settled', replacement: null } });
+  });
+
+  it('has another content count instead, with what came back, which is read like any other purchase', async () => {
+    const memberId = await enrol();
+    const data = purchase(`member:${memberId}`);
+    await send(data);
+    const { purchaseId, member, occurredAt } = data;
+    await sendReturn({ returnId: uuidv7(), purchaseId, member, occurredAt, lines: [{ lineId: '1', amount: 500 }] });
+    await send({ ...data, lines: [{ lineId: '1', amount: 900 }], total: 900 });
+    const item = await itemOf(purchaseId, 'conflict');
+    const { body } = await act(item, 'replace');
+    const replacement = body['replacement'] as { purchaseId: string };
+    const read = (id: string) =>
+      points.call('GET', `/v1/purchases?source=/till&purchaseId=${encodeURIComponent(id)}`, { as: 'support' });
+    await eventually(async () =>
+      expect(await read(replacement.purchaseId)).toMatchObject({
+        status: 200,
+        body: { status: 'taken', points: 9, returned: 500, returns: [{ status: 'taken', amount: 500, points: -5 }] },
+      }),
+    );
+    expect(await read(purchaseId)).toMatchObject({ status: 200, body: { reason: 'replaced', returned: 1_500 } });
   });
 
   it('says what to do instead where a return should be replaced', async () => {

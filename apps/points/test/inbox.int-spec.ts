@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { ReturnData } from '@vafa/contracts';
 import type { Actor } from '@vafa/service';
 import { eventually } from '@vafa/testing';
 import { uuidv7 } from 'uuidv7';
@@ -34,6 +35,10 @@ const decision = (action: InboxAction, changes: Partial<InboxDecision> = {}): In
   purchaseId: null,
   ...changes,
 });
+
+/** What becomes of a return that is carried over. */
+const TAKEN = { status: 'taken', reason: null };
+const UNKNOWN_LINE = { status: 'quarantined', reason: 'unknown-line: line 1' };
 
 const stored = async (memberId: string): Promise<number> =>
   (await points.store.load([streamOf(memberId)])).get(streamOf(memberId))?.length ?? 0;
@@ -273,7 +278,7 @@ describe('a conflict with a purchase in the ledger', () => {
     return { purchase, itemId: await conflictOf(purchase) };
   };
 
-  it('ends as if only the other content had been bought, whatever statement the process dies at', async () => {
+  it('ends as if only the other content had been bought and come back in part, whatever statement the process dies at', async () => {
     for (let statements = 0, done = false; !done; statements++) {
       const { memberId } = await enrolled(points);
       const { purchase, itemId } = await conflict(memberId);
@@ -284,9 +289,9 @@ describe('a conflict with a purchase in the ledger', () => {
       await alive.inbox.finishAll();
       expect(await alive.inbox.settle(itemId, decision('replace'))).toMatchObject({ accepted: true });
       expect(alive.errors).toEqual([]);
-      // The purchase, its return, the return of the rest, the other purchase.
-      expect(await stored(memberId)).toBe(4);
-      await eventually(async () => expect(await balance(memberId)).toBe(20));
+      // The purchase, its return, the return of the rest, the other purchase, and the return once more, of that.
+      expect(await stored(memberId)).toBe(5);
+      await eventually(async () => expect(await balance(memberId)).toBe(16));
       expect(await points.register.find(purchase)).toMatchObject({ status: 'taken', reason: 'replaced' });
     }
   });
@@ -298,7 +303,30 @@ describe('a conflict with a purchase in the ledger', () => {
     const back = aReturn({ purchaseId: purchase.naturalId, lines: [{ lineId: '1', amount: 500 }] });
     await points.returns.take([back]);
     expect(await points.register.find(back)).toMatchObject({ status: 'taken' });
-    await eventually(async () => expect(await balance(memberId)).toBe(15));
+    await eventually(async () => expect(await balance(memberId)).toBe(11));
+  });
+
+  it.each<[string, Partial<ReturnData>, object, number, object]>([
+    ['the pieces, where they cost something else', { lines: [{ lineId: '1', quantity: '2' }] }, {}, 10, TAKEN],
+    ['the money, where no pieces came back', { lines: [{ lineId: '1', amount: 300 }] }, {}, 17, TAKEN],
+    ['all of it', { whole: true }, {}, 0, TAKEN],
+    ['nothing of a line that is gone, which a person sees', { whole: true }, { lineId: '2' }, 20, UNKNOWN_LINE],
+  ])('carries over what came back: %s', async (_what, back, changes, left, outcome) => {
+    const { memberId, reference } = await enrolled(points);
+    const line = { lineId: '1', quantity: '4', amount: 1_000, kind: 'goods' } as const;
+    const purchase = aPurchase({ member: reference, lines: [line] });
+    const { naturalId: purchaseId } = purchase;
+    const lines = [{ ...line, amount: 2_000, ...changes }];
+    await points.intake.take([purchase, aPurchase({ purchaseId, member: reference, amount: 2_000, lines })]);
+    await points.returns.take([aReturn({ purchaseId, ...back })]);
+    const itemId = await conflictOf(purchase);
+    await points.inbox.settle(itemId, decision('replace'));
+    expect(points.errors).toEqual([]);
+    await eventually(async () => expect(await balance(memberId)).toBe(left));
+    const carried = await points.database.query('select status, reason from points.claims where natural_id like $1', [
+      `carried-%;replacement=${itemId}`,
+    ]);
+    expect(carried).toEqual([outcome]);
   });
 
   it('counts one content only where two others replace it, one after the other or at once', async () => {
@@ -319,7 +347,7 @@ describe('a conflict with a purchase in the ledger', () => {
       const events = await stored(memberId);
       await eventually(async () => expect(await folded(memberId)).toBe(events));
       const now = await balance(memberId);
-      expect(atOnce ? [20, 30] : [30]).toContain(now);
+      expect(atOnce ? [16, 26] : [26]).toContain(now);
     }
   });
 });
@@ -386,7 +414,8 @@ describe('a return in the inbox', () => {
       ]);
       expect(outcomes.filter(({ accepted }) => accepted)).toHaveLength(1);
       const approved = outcomes[0].accepted;
-      expect((await strict.register.find(back))?.status).toBe(approved ? 'taken' : 'refused');
+      const [claim] = (await strict.claims.find([back])).values();
+      expect(claim?.status).toBe(approved ? 'taken' : 'refused');
       const events = (await strict.store.load([streamOf(memberId)])).get(streamOf(memberId));
       expect(events).toHaveLength(approved ? 2 : 1);
     } finally {
@@ -424,7 +453,7 @@ describe('the list', () => {
     expect(seen).toEqual([...page.map(({ naturalId }) => `waiting ${naturalId}`), `conflict ${first.naturalId}`]);
     const count = (filter: object) => points.items.list({ source, ...filter }, 10, null).then((items) => items.length);
     expect(await count({ status: 'conflict' })).toBe(1);
-    expect(await count({ reason: 'member-unknown' })).toBe(5);
+    expect(await count({ reason: 'unknown-member' })).toBe(5);
     expect(await count({ reason: 'other-content' })).toBe(1);
     expect(await count({ kind: 'activity' })).toBe(0);
     const counts = await points.items.counts();
@@ -474,6 +503,25 @@ describe('a purchase of nobody', () => {
     await eventually(async () => expect(await balance(memberId)).toBe(7));
     await points.returns.take([back(200)]);
     await eventually(async () => expect(await balance(memberId)).toBe(5));
+  });
+
+  it('keeps what came back of it, whoever is named there and whoever claims it', async () => {
+    const { memberId } = await enrolled(points);
+    const { reference: other } = await enrolled(points);
+    for (const member of [other, `external:${uuidv7()}`]) {
+      const purchase = await anonymous();
+      const back = aReturn({ purchaseId: purchase.naturalId, member, lines: [{ lineId: '1', amount: 400 }] });
+      await points.returns.take([back]);
+      expect(await points.purchaseClaims.claim(claim(purchase, memberId))).toBeNull();
+      expect(await points.register.find(back)).toMatchObject({
+        memberId,
+        status: expect.stringMatching(/taken|waiting/),
+      });
+      await eventually(async () =>
+        expect(await points.register.find(back)).toMatchObject({ status: 'taken', points: -4 }),
+      );
+    }
+    await eventually(async () => expect(await balance(memberId)).toBe(12));
   });
 
   it('is not given to whoever has no receipt of it, or one of another', async () => {

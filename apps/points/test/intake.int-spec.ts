@@ -127,13 +127,13 @@ describe('a purchase whose member is unknown', () => {
     const second = aPurchase({ member: reference, amount: 200, occurredAt: '2026-03-01T00:00:00Z' });
     const first = aPurchase({ member: reference, amount: 100, occurredAt: '2026-02-01T00:00:00Z' });
     await points.intake.take([second, first]);
-    expect(await outcome(second)).toMatchObject({ status: 'waiting', memberId: null });
+    expect(await outcome(second)).toMatchObject({ status: 'waiting', memberId: null, reason: 'unknown-member' });
     await points.references.add([{ reference, memberId }]);
     await points.intake.takeUp([reference]);
     await points.intake.takeUp([reference]);
     const amounts = (await stored(memberId)).map((event) => (JSON.parse(event.data) as { amount: number }).amount);
     expect(amounts).toEqual([1, 2]);
-    expect(await settled(first)).toMatchObject({ status: 'taken', points: 1 });
+    expect(await settled(first)).toMatchObject({ status: 'taken', points: 1, reason: null });
   });
 
   it('is the same purchase when it comes again under another name of the member, who has enrolled since', async () => {

@@ -134,8 +134,30 @@ describe('a purchase over HTTP', () => {
     expect(refused.status).toBe(422);
     expect(refused.headers.get('content-type')).toBe('application/problem+json');
     expect(refused.body).toMatchObject({
-      errors: expect.arrayContaining([expect.objectContaining({ pointer: '/data/currency' })]),
+      errors: expect.arrayContaining([
+        expect.objectContaining({ pointer: '/data/currency' }),
+        expect.objectContaining({ pointer: '/data/total' }),
+      ]),
     });
+  });
+});
+
+describe('an event that is larger than a topic takes', () => {
+  const large = () => {
+    const categories = Array.from({ length: 10 }, (_, index) => `${index}`.padEnd(60, 'x'));
+    const lines = Array.from({ length: 500 }, (_, index) => ({ lineId: `${index}`, amount: 1, categories }));
+    return event(purchase(null, { lines, total: 500 }));
+  };
+  const told = (pointer: string) => ({
+    status: 422,
+    body: { errors: [{ pointer, detail: expect.stringContaining('at most 262144 are taken') }] },
+  });
+
+  it('is told by its place in the batch, of which nothing is taken', async () => {
+    const small = purchase(null);
+    expect(await post('/v1/purchases/batch', [event(small), large()])).toMatchObject(told('/1'));
+    const found = await points.call('GET', `/v1/purchases?source=/till&purchaseId=${small.purchaseId}`);
+    expect(found.status).toBe(404);
   });
 });
 

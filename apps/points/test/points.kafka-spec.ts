@@ -19,6 +19,7 @@ const broker = testKafka();
 const PATIENCE_MS = 30_000;
 const TYPE = 'commerce.purchase.completed';
 const SOURCE = '/till/7';
+const TRACE = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 
 // Somebody else's client on the topics, by the published contract alone.
 (broker === undefined ? describe.skip : describe)('points on Kafka', () => {
@@ -67,7 +68,11 @@ const SOURCE = '/till/7';
   type Told = { type: string; sequence: number; data: { purchaseId: string } };
   const said = (purchaseId: string) =>
     heard
-      .map(({ key, value }) => ({ key: String(key), event: JSON.parse(String(value)) as Told }))
+      .map(({ key, value, headers }) => ({
+        key: String(key),
+        trace: headers?.['traceparent']?.toString(),
+        event: JSON.parse(String(value)) as Told,
+      }))
       .find(({ event }) => event.data.purchaseId === purchaseId);
 
   it('takes structured and binary CloudEvents of another client, and tells on loyalty.points what became of them', async () => {
@@ -77,7 +82,7 @@ const SOURCE = '/till/7';
     await send({
       key: member,
       value: Buffer.from(JSON.stringify(structured)),
-      headers: { 'content-type': 'application/cloudevents+json; charset=UTF-8' },
+      headers: { 'content-type': 'application/cloudevents+json; charset=UTF-8', traceparent: TRACE },
     });
     const attributes = Object.entries(envelope).map(([name, value]) => [`ce_${name}`, Buffer.from(value)] as const);
     await send({
@@ -93,6 +98,7 @@ const SOURCE = '/till/7';
         });
       }, PATIENCE_MS);
     expect([said('structured'), said('binary')].map((one) => one?.event.sequence)).toEqual([1, 2]);
+    expect([said('structured'), said('binary')].map((one) => one?.trace)).toEqual([TRACE, undefined]);
   });
 
   it('answers over HTTP with what came on the topic, and the other way round', async () => {
@@ -107,6 +113,17 @@ const SOURCE = '/till/7';
       `/v1/purchases?source=${encodeURIComponent(SOURCE)}&purchaseId=binary`,
     );
     expect(binary.body).toMatchObject({ status: 'waiting', source: SOURCE });
+  });
+
+  it('shows in readiness what waits to be taken to the brokers', async () => {
+    await eventually(
+      async () =>
+        expect(await points.call('GET', '/health/ready')).toMatchObject({
+          status: 200,
+          body: { checks: { outbox: { ok: true, figures: { messagesWaiting: 0 } } } },
+        }),
+      PATIENCE_MS,
+    );
   });
 
   it('puts what is not valid aside, whatever its bytes and key are, and goes on', async () => {

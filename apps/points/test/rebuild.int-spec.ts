@@ -151,6 +151,25 @@ describe('a rebuild of the read models', () => {
   );
 
   it(
+    'is not cut off where the last events take longer than an idle transaction may last',
+    async () => {
+      await ask(
+        `create function public.dawdle() returns trigger language plpgsql as $$ begin perform pg_sleep(6); return new; end $$`,
+      );
+      await ask(
+        `create trigger dawdle before update on points.rebuilds for each row
+         when (old.state = 'swapping' and new.events > old.events and new.state = 'swapping') execute function public.dawdle()`,
+      );
+      try {
+        expect(await rebuild()).toMatchObject({ state: 'done', failure: null });
+      } finally {
+        await ask('drop trigger dawdle on points.rebuilds');
+      }
+    },
+    LONG_MS,
+  );
+
+  it(
     'loses nothing and doubles nothing while purchases go on',
     async () => {
       let going = true;

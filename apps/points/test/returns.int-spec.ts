@@ -433,6 +433,33 @@ describe('a return that names no purchase', () => {
     await balanceIs(memberId, { balance: 12 });
   });
 
+  it('needs approval where only purchases beyond the window would cover it, and goes back over them then', async () => {
+    const lenient = await startFixture({ unreferenced: 'latest-first', windowDays: 30 });
+    try {
+      lenient.reader.start();
+      const { memberId, reference } = await enrolled(lenient);
+      const late = aPurchase({ member: reference, occurredAt: '2026-01-01T10:00:00Z', amount: 1_000 });
+      const recent = aPurchase({ member: reference, occurredAt: '2026-05-01T10:00:00Z', amount: 300 });
+      await lenient.intake.take([late, recent]);
+      const of = (amount: number) =>
+        aReturn({ member: reference, amount, currency: 'EUR', occurredAt: '2026-05-05T10:00:00Z' });
+      const [covered, beyond] = [of(200), of(500)];
+      await lenient.returns.take([covered, beyond]);
+      expect(await settled(covered, lenient)).toMatchObject({ status: 'taken', points: -2 });
+      expect(await lenient.register.find(beyond)).toMatchObject({ status: 'quarantined', reason: 'approval-needed' });
+      await lenient.database.query(
+        `update points.claims set status = 'waiting', reason = $2 where natural_id = $1 and kind = 'return'`,
+        [beyond.naturalId, APPROVED],
+      );
+      await lenient.returns.resume([...(await lenient.claims.find([beyond])).values()]);
+      // The 100 that are left of the recent one, 400 of the other.
+      expect(await settled(beyond, lenient)).toMatchObject({ status: 'taken', points: -5, reason: null });
+      await balanceIs(memberId, { balance: 6 }, lenient);
+    } finally {
+      await lenient.close();
+    }
+  });
+
   it('goes back over the latest purchases before it, each up to what is left, also before the read models show them', async () => {
     const lenient = await startFixture({ unreferenced: 'latest-first' });
     try {

@@ -6,6 +6,7 @@ import { migrationSets } from '@vafa/service';
 import { complain, tell } from './announce.js';
 import { openDatabaseServer } from './database-server.js';
 import { lockFolder } from './instance-lock.js';
+import { MigrationCount } from './migration-count.js';
 import { loadServices } from './services.js';
 import { readStandaloneConfig } from './standalone-config.js';
 import { prepareFolder } from './standalone.js';
@@ -23,7 +24,9 @@ try {
   cleanup.defer(() => lock.release());
   const database = await openDatabaseServer({ ...config, port: config.databasePort, log: complain });
   cleanup.defer(() => database.stop());
-  await migrate(database.ownerUrl, migrationSets(loadServices(process.env)), (line) => complain(`Database: ${line}`));
+  const told = new MigrationCount();
+  await migrate(database.ownerUrl, migrationSets(loadServices(process.env)), told.take);
+  told.tell(complain);
   tell(JSON.stringify({ databaseOwner: database.ownerUrl }));
   const ended = new Promise<void>((resolve) => process.stdin.once('end', resolve).once('close', resolve).resume());
   // Ctrl-C reaches this process as well; the command ends first.

@@ -1,6 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { connectClient, startEmbeddedPostgres, StartupError } from '@vafa/persistence';
-import { secretIn } from './secrets.js';
+import { keyFile } from '@vafa/service';
 
 /** The PostgreSQL that everything works on. */
 export type DatabaseServer = {
@@ -24,12 +25,14 @@ export type DatabaseServerOptions = {
   readonly log: (line: string) => void;
 };
 
+const PASSWORD_BYTES = 18;
+
 /** Starts the embedded server, or takes the one that the configuration names. @throws StartupError */
 export async function openDatabaseServer(options: DatabaseServerOptions): Promise<DatabaseServer> {
   if (options.databaseUrl !== null) return openGivenServer(options.databaseUrl, options.analystPassword);
   const { folder, port, log } = options;
   const server = await startEmbeddedPostgres({ dataDir: join(folder, 'postgres'), port, log });
-  const password = options.analystPassword ?? (await secretIn(join(folder, 'keys', 'analyst')));
+  const password = options.analystPassword ?? (await keyFile(join(folder, 'keys', 'analyst'), newPassword)).trim();
   let stopping = false;
   const lost = server.ended.then(async (): Promise<never> => {
     if (stopping) return new Promise<never>(() => undefined);
@@ -47,6 +50,8 @@ export async function openDatabaseServer(options: DatabaseServerOptions): Promis
     },
   };
 }
+
+const newPassword = async (): Promise<string> => `${randomBytes(PASSWORD_BYTES).toString('base64url')}\n`;
 
 /** Takes the server of a URL once it lets us in. @throws StartupError */
 export async function openGivenServer(url: string, password: string | null): Promise<DatabaseServer> {

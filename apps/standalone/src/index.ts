@@ -2,6 +2,6 @@ export { startStandalone, type Standalone, type StandaloneOptions } from './stan
 export { readStandaloneConfig, type StandaloneConfig } from './standalone-config.js';
 export { mergeOpenApi } from './merge-openapi.js';
 export { documentationPage, DOCUMENTATION_PATHS } from './documentation.js';
-export { readRunFile, type RunFile } from './run-file.js';
+export { readRunFile } from './run-file.js';
 export { loadServices } from './services.js';
 export { configure, type Startable } from './startable.js';

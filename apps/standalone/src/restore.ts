@@ -13,6 +13,7 @@ import {
 import { Audit, migrationSets } from '@vafa/service';
 import { openDatabaseServer } from './database-server.js';
 import { lockFolder } from './instance-lock.js';
+import { MigrationCount } from './migration-count.js';
 import type { StandaloneConfig } from './standalone-config.js';
 import type { Startable } from './startable.js';
 import { prepareFolder } from './standalone.js';
@@ -67,6 +68,7 @@ type Source = { readonly archive: ArchiveReader; readonly manifest: Manifest; re
 
 const load = async ({ file, replace, say }: RestoreOptions, url: string, source: Source): Promise<void> => {
   let told = performance.now();
+  const migrations = new MigrationCount();
   await loadDatabase({
     url,
     ...source,
@@ -77,8 +79,9 @@ const load = async ({ file, replace, say }: RestoreOptions, url: string, source:
       told = performance.now();
       say(`${rows.toLocaleString('en')} of ${total.toLocaleString('en')} rows; ${table}`);
     },
-    log: (line) => say(`Database: ${line}`),
+    log: migrations.take,
   });
+  migrations.tell(say);
 };
 
 /** The password of the database server itself belongs to the folder and stays. What is there already is kept under another name. */

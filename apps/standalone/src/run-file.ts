@@ -1,20 +1,6 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-
-/** What a running installation tells the commands on the same machine, in `run.json` of its data folder. */
-export type RunFile = {
-  readonly pid: number;
-  /** An instant in UTC. */
-  readonly startedAt: string;
-  readonly version: string;
-  /** Base address of the HTTP API. */
-  readonly api: string;
-  /** What analysts connect with. */
-  readonly database: string;
-  /** What the owner of all schemas connects with: the reason why only this user may read the file. */
-  readonly databaseOwner: string;
-  readonly services: Readonly<Record<string, { readonly health: string; readonly metrics: string }>>;
-};
+import type { RunFile } from '@vafa/service';
 
 const fileIn = (folder: string): string => join(folder, 'run.json');
 

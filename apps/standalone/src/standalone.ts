@@ -8,6 +8,8 @@ import {
   openDeadLetterKey,
   openVerifier,
   deadLetterSettings,
+  type Logger,
+  type RunFile,
   type RunningService,
 } from '@vafa/service';
 import type { StandaloneConfig } from './standalone-config.js';
@@ -15,7 +17,8 @@ import { openDatabaseServer, type DatabaseServer } from './database-server.js';
 import { Front } from './front.js';
 import { lockFolder } from './instance-lock.js';
 import { openLog, type Log } from './log.js';
-import { removeRunFile, writeRunFile, type RunFile } from './run-file.js';
+import { MigrationCount } from './migration-count.js';
+import { removeRunFile, writeRunFile } from './run-file.js';
 import type { Startable } from './startable.js';
 
 export type StandaloneOptions = {
@@ -64,7 +67,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
 
   const database = await openDatabaseServer({ ...config, port: config.databasePort, log: options.say });
   cleanup.defer(() => database.stop());
-  await migrateAll(options, database);
+  await migrateAll(options, database, logger);
   const shared = await openShared(config, database.ownerUrl, log, cleanup);
   const services = await startServices(options.services, shared, log, cleanup);
   front.open(services.map(({ running, startable: { paths, description } }) => ({ running, paths, description })));
@@ -114,10 +117,16 @@ function listenProblem(error: unknown, port: number, host: string): StartupError
   return undefined;
 }
 
-async function migrateAll({ services, say }: StandaloneOptions, database: DatabaseServer): Promise<void> {
+async function migrateAll(
+  { services, say }: StandaloneOptions,
+  database: DatabaseServer,
+  logger: Logger,
+): Promise<void> {
   const analystPassword = database.analystPassword;
   const options = analystPassword === undefined ? {} : { analystPassword };
-  await migrate(database.ownerUrl, migrationSets(services), (line) => say(`Database: ${line}`), options);
+  const told = new MigrationCount((name) => logger.info(`migrated ${name}`));
+  await migrate(database.ownerUrl, migrationSets(services), told.take, options);
+  told.tell(say);
 }
 
 async function openShared(

@@ -45,6 +45,15 @@ const patterns = [
   ...readFileSync(join(ROOT, 'deploy/proxy/Caddyfile'), 'utf8').matchAll(/@(\w+) path_regexp (\S+)$/gm),
 ].map(([, service = '', source = '']) => ({ service, pattern: new RegExp(source) }));
 
+/** What comes with an answer of the proxy itself, here over plain HTTP. */
+const ownHeaders = (headers: Headers) => ({
+  type: headers.get('content-type'),
+  cache: headers.get('cache-control'),
+  sniffing: headers.get('x-content-type-options'),
+  transport: headers.get('strict-transport-security'),
+});
+const OWN_HEADERS = { type: 'application/problem+json', cache: 'no-store', sniffing: 'nosniff', transport: null };
+
 const caddy = (() => {
   try {
     execFileSync('caddy', ['version'], { stdio: 'ignore' });
@@ -286,6 +295,7 @@ describe('services as processes of their own', () => {
       const away = await call(path, admin);
       expect(away).toMatchObject({ body: { status: away.status } });
       expect([502, 503]).toContain(away.status);
+      expect(ownHeaders(away.headers)).toEqual(OWN_HEADERS);
       expect(away.headers.get('retry-after')).not.toBeNull();
     }
     // Under the address that the proxy knows.
@@ -301,7 +311,14 @@ describe('services as processes of their own', () => {
       200,
       expect.stringContaining("'none'"),
     ]);
-    for (const path of ['/metrics', '/health/ready', '/v1/nothing', '/v1/membersx'])
-      expect(await call(path, admin)).toMatchObject({ status: 404, body: { status: 404 } });
+    for (const path of ['/metrics', '/health/ready', '/v1/nothing', '/v1/membersx']) {
+      const answer = await call(path, admin);
+      expect(answer).toMatchObject({ status: 404, body: { status: 404 } });
+      expect(ownHeaders(answer.headers)).toEqual(OWN_HEADERS);
+    }
+    expect(ownHeaders((await call('/health/live', null)).headers)).toEqual({
+      ...OWN_HEADERS,
+      type: 'application/json',
+    });
   });
 });

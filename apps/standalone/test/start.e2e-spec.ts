@@ -16,6 +16,7 @@ const PATIENCE_MS = 60_000;
 
 type Run = {
   pid: number;
+  version: string;
   api: string;
   database: string;
   databaseOwner: string;
@@ -101,6 +102,11 @@ describe('npm start', () => {
   it('serves the API, its documentation and health, and stops in order at Ctrl-C', async () => {
     const start = new Start();
     const run = await start.running();
+    // A person is told how many migrations there were, the log which.
+    expect(start.output.match(/^Database: .*$/gm)).toEqual([
+      expect.stringMatching(/^Database: \d+ migrations applied\.$/),
+    ]);
+    expect(await readFile(join(folder, 'data', 'vafa.log'), 'utf8')).toMatch(/migrated points: FirstTables\d+/);
     expect((await stat(join(folder, 'data', 'run.json'))).mode & 0o777).toBe(0o600);
     const get = (path: string, headers = {}): Promise<Response> => fetch(`${run.api}${path}`, { headers });
 
@@ -108,7 +114,10 @@ describe('npm start', () => {
     expect(await (await get('/docs')).text()).toContain('swagger-ui');
     expect((await get('/docs/swagger-ui-bundle.js')).headers.get('content-type')).toContain('javascript');
     expect((await get('/docs/%2e%2e/package.json')).status).toBe(404);
-    expect(await (await get('/openapi.json')).json()).toMatchObject({ openapi: '3.1.0' });
+    expect(await (await get('/openapi.json')).json()).toMatchObject({
+      openapi: '3.1.0',
+      info: { version: run.version },
+    });
     expect((await get('/health/live')).status).toBe(200);
     const health = await get('/health/ready');
     expect([health.status, await health.json()]).toEqual([200, expect.objectContaining({ ready: true })]);
@@ -139,6 +148,7 @@ describe('npm start', () => {
     const second = new Start();
     expect(await second.exit()).toBe(1);
     expect(second.output).toContain(`process ${run.pid}, at ${run.api}`);
+    expect(start.output).not.toContain('Database: ');
     expect((await fetch(`${run.api}/health/ready`)).status).toBe(200);
   });
 

@@ -1,35 +1,6 @@
-import {
-  CONTRACTS,
-  type CloudEvent,
-  type EventDataOf,
-  type InboundCloudEvent,
-  type InboundEventType,
-} from './events.js';
-import { canonicalInstant } from './instants.js';
+import { CONTRACTS, type InboundCloudEvent } from './events.js';
 import { canonicalReference } from './references.js';
 import type { TopicName } from './topics.js';
-
-/**
- * Wraps data that came without an envelope, over HTTP or in a file. Validate the result like any other event; `source` is the token's client id
- * where the caller gave none.
- */
-export function incomingEvent<T extends InboundEventType>(parts: {
-  readonly type: T;
-  readonly id: string;
-  readonly source: string;
-  readonly time: string | Temporal.Instant;
-  readonly data: EventDataOf<T>;
-}): CloudEvent<T, EventDataOf<T>> {
-  return {
-    specversion: '1.0',
-    id: parts.id,
-    source: parts.source,
-    type: parts.type,
-    time: canonicalInstant(parts.time),
-    datacontenttype: 'application/json',
-    data: parts.data,
-  };
-}
 
 /** What identifies an input in the installation for ever. */
 export type NaturalKey = {

@@ -59,7 +59,8 @@ const outcomeParts = (statuses: string, earned: string) =>
     reason: {
       type: ['string', 'null'],
       maxLength: 256,
-      description: 'Why it waits, was refused or earned nothing: a code such as `content-conflict`.',
+      description:
+        'Why it waits, was refused or earned nothing: a code such as `content-conflict`, or a code and what more there is to say, such as `more-than-left: line 2 has 480 left`.',
     },
   }) as const satisfies Record<string, JsonSchema>;
 

@@ -14,7 +14,7 @@ import {
 } from './events.js';
 import { inWords, pointerSegment, type ContractError } from './contract-errors.js';
 import { isInstant } from './instants.js';
-import { ERRORS_MAX } from './limits.js';
+import { ERRORS_MAX, LINES_MAX } from './limits.js';
 
 export type Validation<T> =
   { readonly ok: true; readonly event: T } | { readonly ok: false; readonly errors: readonly ContractError[] };
@@ -54,11 +54,6 @@ function validators(type: EventType, door: Door): Compiled {
   return fresh;
 }
 
-/** Compiles every validator now, for a process that would rather wait at its start than at its first event (some 100 ms). */
-export function compileValidators(): void {
-  for (const type of EVENT_TYPES) for (const door of ['topic', 'http'] as const) validators(type, door);
-}
-
 /**
  * The one check of an event in structured form, for topics and HTTP: JSON Schema, and the rules that JSON Schema cannot say
  * (the sum of the lines, lines that occur twice, taxes within amounts). Over `http` a member may also be named by phone or e-mail.
@@ -70,7 +65,8 @@ export function validateCloudEvent(value: unknown, door: Door = 'topic'): Valida
   if (identity !== undefined) return refused([identity]);
   const type = value['type'] as EventType;
   const { event } = validators(type, door);
-  if (!event(value)) return refused(translate(event.errors, value));
+  if (!event(value))
+    return refused([...translate(event.errors, value), ...readableRules(type, value['data'], '/data')]);
   const candidate = value as unknown as KnownCloudEvent;
   const errors = checkRules(type, candidate.data, '/data');
   return errors.length === 0 ? { ok: true, event: candidate } : refused(errors);
@@ -85,14 +81,14 @@ export function validateData<T extends EventType>(
   door: Door = 'topic',
 ): DataValidation<EventDataOf<T>> {
   const { data } = validators(type, door);
-  if (!data(value)) return refused(translate(data.errors, value));
+  if (!data(value)) return refused([...translate(data.errors, value), ...readableRules(type, value, '')]);
   const errors = checkRules(type, value as KnownCloudEvent['data'], '');
   return errors.length === 0 ? { ok: true, data: value as EventDataOf<T> } : refused(errors);
 }
 
 const refused = (errors: readonly ContractError[]): { ok: false; errors: readonly ContractError[] } => ({
   ok: false,
-  errors,
+  errors: errors.slice(0, ERRORS_MAX),
 });
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
@@ -124,6 +120,30 @@ function translate(errors: readonly ErrorObject[] | null | undefined, root: unkn
   }
   return told.length > 0 ? told : [{ pointer: '', detail: 'does not follow the schema' }];
 }
+
+/**
+ * The rules of lines and total for data that the schema refuses, as far as they can be read: whoever sends it again should not find the next
+ * fault only then.
+ */
+function readableRules(type: EventType, data: unknown, at: string): ContractError[] {
+  if (!isObject(data) || !isReadableLines(data['lines'])) return [];
+  if (type === 'commerce.purchase.returned') return checkLineIds(data['lines'], at);
+  if (type !== 'commerce.purchase.completed' || !Number.isSafeInteger(data['total'])) return [];
+  return data['lines'].every(isReadablePrice) ? checkPurchase(data as PurchaseData, at) : [];
+}
+
+type ReadableLine = { readonly lineId: string };
+
+const isReadableLines = (lines: unknown): lines is ReadableLine[] =>
+  Array.isArray(lines) &&
+  lines.length <= LINES_MAX &&
+  lines.every((line) => isObject(line) && typeof line['lineId'] === 'string');
+
+const isReadablePrice = ({
+  amount,
+  tax,
+}: ReadableLine & { readonly amount?: unknown; readonly tax?: unknown }): boolean =>
+  Number.isSafeInteger(amount) && (tax === undefined || Number.isSafeInteger(tax));
 
 function checkRules(type: EventType, data: KnownCloudEvent['data'], at: string): ContractError[] {
   switch (type) {

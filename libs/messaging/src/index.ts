@@ -23,5 +23,5 @@ export { InboundContext, type Decode, type Decoded, type InboundEvent } from './
 export { VafaTransport, type VafaTransportOptions } from './nest/vafa-transport.js';
 export { PostgresDeadLetters, type DeadLetterSettings } from './postgres/postgres-dead-letters.js';
 export { REPLAY_HEADER, type Replay } from './replay-header.js';
-export { inTrace, TRACE_HEADER } from './trace-context.js';
+export { inTrace, TRACE_HEADER, traceOf } from './trace-context.js';
 export { enqueueEvents, type UnsequencedEvent } from './sequences.js';

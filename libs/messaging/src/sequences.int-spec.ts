@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { Database, migrate } from '@vafa/persistence';
 import { eventually, withTestDatabase } from '@vafa/testing';
 import fc from 'fast-check';
-import { enqueueEvents, messagingMigrations, PostgresMessageBus, type ReceivedMessage } from './index.js';
+import { enqueueEvents, inTrace, messagingMigrations, PostgresMessageBus, type ReceivedMessage } from './index.js';
 
 type Sent = { readonly writer: number; readonly sequence: number };
 
@@ -55,6 +55,19 @@ describe('sequences of outgoing events', () => {
   };
 
   const sent = ({ value }: ReceivedMessage): Sent => JSON.parse(value.toString()) as Sent;
+
+  it('go out in the trace that each of them names, whatever the work under way belongs to', async () => {
+    const [own, other] = ['1', '2'].map((n) => `00-${n.repeat(32)}-${n.repeat(16)}-01`);
+    const events = [own, undefined].map((traceparent, i) => ({ topic: 't', key: `k${i}`, event: {}, traceparent }));
+    await inTrace(other, () => database.transaction((uow) => enqueueEvents(uow, bus, events)));
+    await readAll(2);
+    expect(new Map(received.map(({ key, headers }) => [key, headers['traceparent']]))).toEqual(
+      new Map([
+        ['k0', own],
+        ['k1', other],
+      ]),
+    );
+  });
 
   it('count from 1 for each topic and key, and are written into the event', async () => {
     const events = [

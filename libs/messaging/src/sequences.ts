@@ -1,8 +1,15 @@
 import type { UnitOfWork } from '@vafa/persistence';
 import { MESSAGES_PER_CALL_MAX, type Message, type MessageBus } from './message-bus.js';
+import { TRACE_HEADER } from './trace-context.js';
 
 /** A CloudEvent on its way out, still without its `sequence`. */
-export type UnsequencedEvent = { readonly topic: string; readonly key: string; readonly event: object };
+export type UnsequencedEvent = {
+  readonly topic: string;
+  readonly key: string;
+  readonly event: object;
+  /** W3C trace context of what caused it, in place of that of the work under way. */
+  readonly traceparent?: string | undefined;
+};
 
 const STRUCTURED = Object.freeze({ 'content-type': 'application/cloudevents+json; charset=UTF-8' });
 
@@ -47,7 +54,9 @@ export const enqueueEvents = async (
     const sequence = (next.get(id) ?? 0) + 1;
     next.set(id, sequence);
     const value = Buffer.from(JSON.stringify({ ...event.event, sequence }));
-    return { topic: event.topic, key: event.key, value, headers: STRUCTURED };
+    const { topic, key, traceparent } = event;
+    const headers = traceparent === undefined ? STRUCTURED : { ...STRUCTURED, [TRACE_HEADER]: traceparent };
+    return { topic, key, value, headers };
   });
   for (let at = 0; at < messages.length; at += MESSAGES_PER_CALL_MAX)
     await bus.enqueue(work, messages.slice(at, at + MESSAGES_PER_CALL_MAX));

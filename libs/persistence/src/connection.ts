@@ -1,10 +1,26 @@
 import pg from 'pg';
 
+/** How long a session may keep others waiting, and wait for them. */
+export type SessionLimits = {
+  /** A transaction in which its process does nothing is ended by the server after this long, and with it its locks. */
+  readonly idleInTransactionMs: number;
+  /** A statement that waits longer for a lock fails with 55P03, which is a failure of the moment; 0 waits for ever. */
+  readonly lockWaitMs: number;
+};
+
+/** Of commands, for which nobody waits: a person may be at them, or they wait for one that migrates. */
+export const COMMAND_LIMITS: SessionLimits = { idleInTransactionMs: 60_000, lockWaitMs: 0 };
 /**
- * A transaction left open by a frozen process is ended by the server after this long: others who have taken over its messages wait for its
- * locks until then. Longer than anything that is done in the middle of one, such as an append that is tried again for 15 s.
+ * Of a connection of a service of its own. Below the 6 s after which the partitions of a process that is frozen or cut off go to others, which must
+ * not find its locks there; above what an event loop stands still on a machine that has too much to do.
  */
-const IDLE_IN_TRANSACTION_MS = 20_000;
+export const SERVICE_LIMITS: SessionLimits = { idleInTransactionMs: 4_000, lockWaitMs: 0 };
+/**
+ * Of the connections of a pool. Those of a frozen process that queue for one lock would get it one after the other, and each keep it until it is
+ * ended: the wait ends before that, so that only one of them does.
+ */
+export const POOL_LIMITS: SessionLimits = { ...SERVICE_LIMITS, lockWaitMs: 3_000 };
+
 const CONNECT_TIMEOUT_MS = 15_000;
 const KEEPALIVE_DELAY_MS = 10_000;
 
@@ -29,7 +45,7 @@ export type ConnectionOptions = {
   readonly schema?: string;
   /** The role whose rights the connection has; the login of `url` must be a member of it. */
   readonly role?: string;
-  /** Shows in `pg_stat_activity`. */
+  /** Shows in `pg_stat_activity`; see `SERVICE_SESSIONS` for that of a service. */
   readonly applicationName: string;
 };
 
@@ -42,9 +58,10 @@ export const assertName = (name: string): string => {
 };
 
 /** What every connection of Vafa to PostgreSQL is made with. */
-export const connectionConfig = (options: ConnectionOptions): pg.ClientConfig => {
+export const connectionConfig = (options: ConnectionOptions, limits: SessionLimits): pg.ClientConfig => {
   const settings = [
-    `idle_in_transaction_session_timeout=${IDLE_IN_TRANSACTION_MS}`,
+    `idle_in_transaction_session_timeout=${limits.idleInTransactionMs}`,
+    `lock_timeout=${limits.lockWaitMs}`,
     'tcp_keepalives_idle=30',
     'tcp_keepalives_interval=10',
     'tcp_keepalives_count=3',
@@ -76,9 +93,12 @@ export class GuardedClient extends pg.Client {
   }
 }
 
-/** Opens one connection outside any pool. */
-export const connectClient = async (options: ConnectionOptions): Promise<pg.Client> => {
-  const client = new GuardedClient(connectionConfig(options));
+/** Opens one connection outside any pool, with the limits of a command unless told. */
+export const connectClient = async (
+  options: ConnectionOptions,
+  limits: SessionLimits = COMMAND_LIMITS,
+): Promise<pg.Client> => {
+  const client = new GuardedClient(connectionConfig(options, limits));
   await client.connect();
   return client;
 };

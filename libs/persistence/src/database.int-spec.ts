@@ -1,14 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { withTestDatabase } from '@vafa/testing';
+import { deferred, eventually, withTestDatabase } from '@vafa/testing';
 import fc from 'fast-check';
 import pg from 'pg';
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 import { Column, Entity, PrimaryColumn } from 'typeorm';
+import { connectClient } from './connection.js';
 import { Database } from './database.js';
 import { migrate } from './migrate.js';
 import type { MigrationSet } from './migrate.js';
 import { OrderedLog } from './ordered-log.js';
 import { isTransient } from './transient.js';
+import type { UnitOfWork } from './unit-of-work.js';
 
 class Shelves1700000000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
@@ -198,6 +200,44 @@ describe('Database', () => {
     const client = await database.dedicated();
     const { rows } = await client.query('select current_role as role, current_schema as schema');
     expect(rows).toEqual([{ role: 'vafa_test_shop', schema: 'shop' }]);
+    await client.end();
+  });
+
+  it('ends a transaction in which its process does nothing, so that others get its locks', async () => {
+    const lock = (uow: UnitOfWork) => uow.query('select pg_advisory_xact_lock(1)');
+    const [locked, asleep] = [deferred(), deferred()];
+    const sleeper = database.transaction(async (uow) => {
+      await lock(uow);
+      locked.resolve();
+      await asleep.promise;
+    });
+    await locked.promise;
+    await eventually(() => database.transaction(lock), 30_000);
+    asleep.resolve();
+    await expect(sleeper.catch((error: unknown) => isTransient(error))).resolves.toBe(true);
+  }, 60_000);
+
+  it('does not wait for a lock for ever, and what then fails may be tried again', async () => {
+    const holder = new pg.Client({ connectionString: test.url });
+    await holder.connect();
+    await holder.query('select pg_advisory_lock(2)');
+    const wait = 'select pg_advisory_xact_lock(2)';
+    const error: unknown = await database.transaction((uow) => uow.query(wait)).catch((caught: unknown) => caught);
+    expect(error).toMatchObject({ code: '55P03' });
+    expect(isTransient(error)).toBe(true);
+    const client = await database.dedicated();
+    expect((await client.query('show lock_timeout')).rows).toEqual([{ lock_timeout: '0' }]);
+    await client.end();
+    await holder.end();
+    await database.transaction((uow) => uow.query(wait));
+  }, 60_000);
+
+  it('leaves those who migrate and other commands the time that they need', async () => {
+    const client = await connectClient({ url: test.url, applicationName: 'vafa-migrate' });
+    const { rows } = await client.query(
+      `select current_setting('idle_in_transaction_session_timeout') as idle, current_setting('lock_timeout') as lock`,
+    );
+    expect(rows).toEqual([{ idle: '1min', lock: '0' }]);
     await client.end();
   });
 });

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import type { EntityManager, EntityTarget, ObjectLiteral, QueryRunner, Repository } from 'typeorm';
 import { DataSource } from 'typeorm';
-import { connectClient, connectionConfig, GuardedClient } from './connection.js';
+import { connectClient, connectionConfig, GuardedClient, POOL_LIMITS, SERVICE_LIMITS } from './connection.js';
 import type { ConnectionOptions } from './connection.js';
 import { copyRows, copyStatement } from './copy.js';
 import type { CopyCell, CopyColumns, UnitOfWork } from './unit-of-work.js';
@@ -44,7 +44,7 @@ export class Database implements Querier {
   /** Opens the pool and one connection. @throws when the server cannot be reached or refuses; nothing is left open then. */
   static async connect(options: DatabaseOptions): Promise<Database> {
     const onError = options.onError ?? warn;
-    const { connectionString: _url, ...extra } = connectionConfig(options);
+    const { connectionString: _url, ...extra } = connectionConfig(options, POOL_LIMITS);
     const dataSource = new DataSource({
       type: 'postgres',
       url: options.url,
@@ -76,7 +76,8 @@ export class Database implements Querier {
   }
 
   /**
-   * Runs `work` in one transaction on one connection and commits, or rolls back where it throws. Inside, use only what `work` is given.
+   * Runs `work` in one transaction on one connection and commits, or rolls back where it throws. Inside, use only what `work` is given, and wait
+   * for nothing else: after 4 s without a statement the server ends it, and after 3 s of waiting for a lock the statement fails.
    * @throws what `work` threw; or the commit's own error, after which the outcome is unknown where `isTransient` says so.
    */
   async transaction<T>(work: (uow: UnitOfWork) => Promise<T>): Promise<T> {
@@ -103,9 +104,9 @@ export class Database implements Querier {
     return this.dataSource.getRepository(entity);
   }
 
-  /** A connection outside the pool with the same role and schema, for session locks. The caller ends it. */
+  /** A connection outside the pool with the same role and schema, for session locks. It waits for any lock. The caller ends it. */
   dedicated(): Promise<pg.Client> {
-    return connectClient(this.options);
+    return connectClient(this.options, SERVICE_LIMITS);
   }
 
   /** Answers when the server can be reached and used. @throws the driver's error otherwise. */

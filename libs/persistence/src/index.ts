@@ -16,6 +16,12 @@ export {
 } from './embedded/embedded-postgres.js';
 export { freePort } from './embedded/free-port.js';
 export { fileProblem, StartupError } from './embedded/startup-error.js';
+export {
+  SERVICE_SESSIONS,
+  StalledSessions,
+  type StalledSession,
+  type StalledSessionsOptions,
+} from './stalled-sessions.js';
 export { acquireSessionLock, type SessionLock } from './session-lock.js';
 export {
   createTwins,

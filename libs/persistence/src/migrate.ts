@@ -3,7 +3,7 @@ import pg from 'pg';
 import type { MigrationInterface } from 'typeorm';
 import { DataSource } from 'typeorm';
 import { refuseHalfRestored } from './archive/restore-mark.js';
-import { assertName, connectClient, connectionConfig } from './connection.js';
+import { assertName, COMMAND_LIMITS, connectClient, connectionConfig } from './connection.js';
 
 /** What one service or library needs in the database. */
 export type MigrationSet = {
@@ -158,11 +158,10 @@ const pendingMigrations = async (client: pg.Client, set: MigrationSet): Promise<
 };
 
 const runMigrations = async (url: string, set: MigrationSet, log: (message: string) => void): Promise<void> => {
-  const { connectionString: _url, ...extra } = connectionConfig({
-    url,
-    schema: set.schema,
-    applicationName: 'vafa-migrate',
-  });
+  const { connectionString: _url, ...extra } = connectionConfig(
+    { url, schema: set.schema, applicationName: 'vafa-migrate' },
+    COMMAND_LIMITS,
+  );
   const dataSource = new DataSource({
     type: 'postgres',
     url,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { withTestDatabase } from '@vafa/testing';
+import { eventually, FreezingProxy, withTestDatabase } from '@vafa/testing';
 import { Database } from './database.js';
 import { acquireSessionLock } from './session-lock.js';
 
@@ -51,4 +51,18 @@ describe('acquireSessionLock', () => {
     await again?.release();
     await lock?.release();
   });
+
+  it('gives the lock of a holder who is frozen to the next, and tells him when he wakes', async () => {
+    const proxy = await FreezingProxy.open(test.url);
+    const options = { url: proxy.url, schema: 'public', poolSize: 1, applicationName: 'session-lock-test' };
+    const sleeper = await Database.connect({ ...options, onError: () => undefined });
+    const lock = await acquireSessionLock(sleeper, 'five', never);
+    proxy.freeze();
+    const next = await acquireSessionLock(database, 'five', never);
+    expect(next).toBeDefined();
+    await eventually(() => expect(lock?.lost.aborted).toBe(true), 30_000);
+    await next?.release();
+    await proxy.close();
+    await sleeper.close();
+  }, 60_000);
 });

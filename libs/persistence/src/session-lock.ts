@@ -4,9 +4,13 @@ import { pause } from './pause.js';
 
 /** How often somebody who waits for a lock asks for it. */
 const RETRY_MS = 500;
-/** A holder that is frozen or cut off loses its session after this long, and with it the lock; until then it shows that it lives. */
-const SESSION_TIMEOUT_MS = 10_000;
-const KEEPALIVE_INTERVAL_MS = 2_000;
+/**
+ * A holder that is frozen or cut off loses its session after this long, and with it the lock; until then it shows that it lives. One whose event loop
+ * stands still for as long loses it, too, and asks for it anew.
+ */
+const SESSION_TIMEOUT_MS = 5_000;
+const KEEPALIVE_INTERVAL_MS = 1_000;
+const KEEPALIVE_TIMEOUT_MS = 4_000;
 const SETTINGS = `
   set idle_session_timeout = ${SESSION_TIMEOUT_MS};
   set tcp_keepalives_idle = 5;
@@ -50,7 +54,7 @@ export const acquireSessionLock = async (
 };
 
 const hold = (client: pg.Client, lost: AbortController): SessionLock => {
-  const sign = { text: 'select 1', query_timeout: SESSION_TIMEOUT_MS };
+  const sign = { text: 'select 1', query_timeout: KEEPALIVE_TIMEOUT_MS };
   const keepalive = setInterval(() => void client.query(sign).catch(() => lost.abort()), KEEPALIVE_INTERVAL_MS);
   lost.signal.addEventListener('abort', () => clearInterval(keepalive));
   return {

@@ -10,4 +10,5 @@ export { silentLogger } from './logger.js';
 export { claim, copyLog, placeAfter, proveLog, requireSame } from '@vafa/event-sourcing';
 export type { LogProof, Place, Position } from '@vafa/event-sourcing';
 export { openLedger, type OpenLedger } from './open-ledger.js';
+export type { RunFile } from './run-file.js';
 export { commonConfig, serviceConfig } from './settings.js';

@@ -61,6 +61,43 @@ describe('metrics', () => {
     expect(await other.content()).toContain('vafa_things_total{service="other"} 2');
   });
 
+  it('go without the figures that cannot be had, and say so once', async () => {
+    const failed: string[] = [];
+    const metrics = new Metrics('one', { onError: (error, name) => failed.push(`${name}: ${String(error)}`) });
+    let away = false;
+    const lag = async (): Promise<number> => {
+      if (away) throw new Error('the brokers are away');
+      return 3;
+    };
+    metrics.gauge({
+      name: 'vafa_lag',
+      help: 'lag',
+      labels: ['topic'],
+      collect: async (gauge) => gauge.set({ topic: 'a' }, await lag()),
+    });
+    metrics.gauge({ name: 'vafa_outbox', help: 'outbox', collect: async (gauge) => gauge.set(await lag()) });
+    metrics.gauge({
+      name: 'vafa_frozen',
+      help: 'frozen',
+      collect: async () => (away ? new Promise(() => undefined) : undefined),
+    });
+    metrics.counter({ name: 'vafa_things_total', help: 'things' }).inc();
+    expect(await metrics.content()).toContain('vafa_lag{topic="a",service="one"} 3');
+    away = true;
+    for (let scrape = 0; scrape < 2; scrape++) {
+      const content = await metrics.content();
+      expect(content).toContain('vafa_things_total{service="one"} 1');
+      expect(content).not.toMatch(/^vafa_(lag|outbox|frozen)[{ ]/m);
+    }
+    expect(failed.toSorted()).toEqual([
+      'vafa_frozen: Error: no answer within 2000 ms',
+      'vafa_lag: Error: the brokers are away',
+      'vafa_outbox: Error: the brokers are away',
+    ]);
+    away = false;
+    expect(await metrics.content()).toContain('vafa_outbox{service="one"} 3');
+  });
+
   it('refuse labels that would tell persons apart', () => {
     expect(() => new Metrics('x').counter({ name: 'vafa_x', help: 'x', labels: ['memberId'] })).toThrow(/persons/);
   });

@@ -52,6 +52,7 @@ export { keyFile, openDeadLetterKey } from './key-file.js';
 export { createLogger, silentLogger, type LogLevel, type Logger, type LoggerOptions } from './logger.js';
 export { Metrics } from './metrics.js';
 export { editDistance, nearest } from './nearest.js';
+export type { RunFile } from './run-file.js';
 export { EXIT, runService } from './run-service.js';
 export { commonConfig, deadLetterSettings, serviceConfig, type CommonConfig, type ServiceConfig } from './settings.js';
 export { startService } from './start-service.js';

@@ -15,7 +15,7 @@ import {
   messagingMigrations,
 } from '@vafa/messaging';
 import type { DeadLetterSettings, MessageBus } from '@vafa/messaging';
-import { Database, migrate, type MigrationSet } from '@vafa/persistence';
+import { Database, migrate, SERVICE_SESSIONS, StalledSessions, type MigrationSet } from '@vafa/persistence';
 import { Audit } from './audit/audit.js';
 import { auditMigrations } from './audit/migrations.js';
 import type { TokenVerifier } from './auth/verifier.js';
@@ -87,6 +87,7 @@ const CLOCK_POOL_SIZE = 1;
 export class Installation {
   private processMetrics: boolean;
   private purging: DeadLetterPurge | undefined;
+  private readonly stalled: StalledSessions;
   private readonly activity: BusActivity;
   private readonly storeActivity: StoreActivity;
   /** Rejects when a shared part cannot go on for good: the process has to end. */
@@ -106,6 +107,13 @@ export class Installation {
     this.activity = activity;
     this.storeActivity = storeActivity;
     this.lost = lost;
+    const { url, logger } = options;
+    this.stalled = new StalledSessions({
+      url,
+      onEnded: (session) =>
+        logger.warn(session, 'a database session stood still in the middle of a statement and was ended'),
+      onError: (err) => logger.warn({ err }, 'sessions that stand still cannot be looked for'),
+    });
   }
 
   /** Connects everything that is shared. @throws where a part cannot be had; nothing is left open then. */
@@ -140,12 +148,13 @@ export class Installation {
   ): Promise<ServiceContext<Config>> {
     const { name, migrations, entities } = definition;
     const database = await this.pools.open(name, migrations, this.options.poolSize, entities);
-    const metrics = new Metrics(name, { process: this.processMetrics });
+    const onError = (err: unknown, metric: string): void => logger.warn({ err, metric }, 'a figure could not be had');
+    const metrics = new Metrics(name, { process: this.processMetrics, onError });
     this.processMetrics = false;
-    if (this.bus instanceof KafkaMessageBus) this.activity.expose(metrics, this.bus);
+    const health = new Health(logger);
+    if (this.bus instanceof KafkaMessageBus) this.activity.expose(metrics, health, this.bus);
     this.storeActivity.expose(metrics, this.eventStore);
     const { bus, eventStore, clock } = this;
-    const health = new Health(logger);
     const { verifier, http, deadLetterKey } = this.options;
     const deadLetters = new PostgresDeadLetters(database, bus, deadLetterKey, this.options.deadLetters);
     // Once a process: the letters of all services lie together.
@@ -162,6 +171,7 @@ export class Installation {
     await closing('event store', () => this.eventStore.close(), logger);
     if (this.clock instanceof DatabaseClock) this.clock.close();
     this.options.verifier.close();
+    await this.stalled.close();
     await this.pools.close();
   }
 }
@@ -187,7 +197,7 @@ class Pools {
       role,
       poolSize,
       entities,
-      applicationName: `vafa-${name}`,
+      applicationName: `${SERVICE_SESSIONS}${name}`,
       onError: (err) => this.logger.warn({ err, part: name }, 'a database connection failed'),
     });
     this.opened.push(database);

@@ -45,6 +45,7 @@ describe('the settings of Kafka', () => {
     ['VAFA_KAFKA_CA', { VAFA_KAFKA_CA: '/ca.pem' }],
     ['VAFA_KAFKA_CA', { VAFA_KAFKA_TLS: 'true', VAFA_KAFKA_CA: '/is/not/there' }],
     ['VAFA_KAFKA_KEY', { VAFA_KAFKA_TLS: 'true', VAFA_KAFKA_CERT: '/cert.pem' }],
+    ['VAFA_KAFKA_SESSION_TIMEOUT_MS', { VAFA_KAFKA_SESSION_TIMEOUT_MS: '2999' }],
     ['VAFA_KAFKA_MIN_INSYNC_REPLICAS', { VAFA_KAFKA_REPLICATION: '1', VAFA_KAFKA_MIN_INSYNC_REPLICAS: '2' }],
   ];
 

@@ -14,11 +14,14 @@ import type { Counter } from 'prom-client';
 import { readFileSync } from 'node:fs';
 import { ConfigError, boolean, defineConfig, integer, listOf, oneOf, setting, text } from './config.js';
 import type { ConfigOf, Parser } from './config.js';
+import type { Health } from './health.js';
 import type { Logger } from './logger.js';
 import type { Metrics } from './metrics.js';
 
 const NAME_LENGTH_MAX = 100;
 const REPLICAS_MAX = 100;
+/** Three heartbeats; the brokers ask for 6 s unless they are set otherwise. */
+const SESSION_TIMEOUT_MS_MIN = 3_000;
 const SESSION_TIMEOUT_MS_MAX = 300_000;
 const SECRET_LENGTH_MAX = 4_096;
 
@@ -93,10 +96,15 @@ export const kafkaConfig = defineConfig({
     default: null,
     description: 'copies that must have a message before it counts; by default what the brokers are set to',
   }),
-  sessionTimeoutMs: setting('VAFA_KAFKA_SESSION_TIMEOUT_MS', integer({ min: 1_000, max: SESSION_TIMEOUT_MS_MAX }), {
-    default: KAFKA_SESSION_TIMEOUT_MS,
-    description: 'silence after which a consumer loses its partitions to others, in milliseconds',
-  }),
+  sessionTimeoutMs: setting(
+    'VAFA_KAFKA_SESSION_TIMEOUT_MS',
+    integer({ min: SESSION_TIMEOUT_MS_MIN, max: SESSION_TIMEOUT_MS_MAX }),
+    {
+      default: KAFKA_SESSION_TIMEOUT_MS,
+      description:
+        'silence after which a consumer loses its partitions to others, in milliseconds; within group.min.session.timeout.ms and group.max.session.timeout.ms of the brokers',
+    },
+  ),
 });
 
 export type KafkaConfig = ConfigOf<typeof kafkaConfig>;
@@ -169,8 +177,8 @@ export class BusActivity {
     else this.counter.inc({ activity });
   }
 
-  /** Shows the counts, and how much waits to be taken to Kafka. Only the first service shows them. */
-  expose(metrics: Metrics, bus: KafkaMessageBus): void {
+  /** Shows the counts, how much waits to be taken to Kafka, and what cannot be. Only the first service shows them. */
+  expose(metrics: Metrics, health: Health, bus: KafkaMessageBus): void {
     if (this.counter !== undefined) return;
     this.counter = metrics.counter({
       name: 'vafa_kafka_activity_total',
@@ -182,6 +190,14 @@ export class BusActivity {
       name: 'vafa_outbox_messages',
       help: 'Messages of transactions that are not in Kafka yet',
       collect: async (gauge) => gauge.set(await bus.outboxLag()),
+    });
+    health.add('outbox', async () => {
+      const messagesWaiting = await bus.outboxLag();
+      // Told, but no reason to be taken out of service: what comes in is still taken, and nothing of it is lost.
+      return {
+        messagesWaiting,
+        ...Object.fromEntries(bus.stoppedTopics().map((topic) => [`${topic} stands still`, true])),
+      };
     });
   }
 }

@@ -2,9 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Controller, Get, type DynamicModule } from '@nestjs/common';
+import { Controller, Get, type DynamicModule, type OnModuleInit } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { eventually, withTestDatabase } from '@vafa/testing';
+import { deferred, eventually, withTestDatabase } from '@vafa/testing';
 import { Permission } from './auth/access.js';
 import { EmbeddedIssuer } from './auth/issuer.js';
 import { defineConfig, integer, setting } from './config.js';
@@ -76,6 +76,40 @@ describe('a service as a process of its own', () => {
     process.emit('SIGTERM', 'SIGTERM');
     expect(await ended).toBe(EXIT.done);
     await expect(fetch(ready)).rejects.toThrow();
+  });
+
+  it('says that it lives and is not ready while it waits for what it needs', async () => {
+    const gate = deferred();
+    class WaitingModule implements OnModuleInit {
+      onModuleInit(): Promise<void> {
+        return gate.promise;
+      }
+    }
+    const waiting = { ...echo, module: () => ({ module: WaitingModule, controllers: [EchoController] }) };
+    const port = await freePort();
+    const env = {
+      VAFA_DATABASE_URL: database.url,
+      VAFA_MIGRATE: 'true',
+      VAFA_PORT: String(port),
+      VAFA_DATA: folder,
+      VAFA_LOG_LEVEL: 'error',
+    };
+    const ended = runService(waiting, env);
+    const get = (path: string): Promise<Response> => fetch(`http://127.0.0.1:${port}${path}`);
+    await eventually(async () => expect((await get('/health/live')).status).toBe(200));
+    const ready = await get('/health/ready');
+    expect([ready.status, await ready.json()]).toEqual([
+      503,
+      { ready: false, checks: { start: { ok: false, durationMs: expect.any(Number) } } },
+    ]);
+    const refused = await get('/v1/echo');
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1']);
+    expect(await refused.json()).toMatchObject({ detail: 'The service is starting.' });
+    gate.resolve();
+    await eventually(async () => expect((await get('/health/ready')).status).toBe(200));
+    process.emit('SIGTERM', 'SIGTERM');
+    expect(await ended).toBe(EXIT.done);
+    await expect(get('/health/live')).rejects.toThrow();
   });
 
   it('does not start with settings that are wrong, and names them all', async () => {

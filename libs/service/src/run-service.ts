@@ -5,6 +5,8 @@ import { openVerifier } from './auth/open-verifier.js';
 import { ConfigError, readConfigs, unknownSettings, type Environment } from './config.js';
 import type { RunningService, ServiceDefinition } from './definition.js';
 import { chooseEventStoreDb, eventStoreDbConfig, type EventStoreDbChoice } from './event-store-db.js';
+import { answerBeforeReady } from './http/before-ready.js';
+import { HttpDoor } from './http/http-door.js';
 import { httpConfig, type HttpConfig } from './http/http-settings.js';
 import { Installation, migrateInstallation } from './installation.js';
 import { chooseKafka, kafkaConfig, type KafkaChoice } from './kafka.js';
@@ -88,11 +90,16 @@ const serve = async <Config>(
   process.on('uncaughtException', crash);
   let installation: Installation | undefined;
   let running: RunningService | undefined;
+  const starting = answerBeforeReady();
+  const door = new HttpDoor((request, response) =>
+    running === undefined ? starting(request, response) : running.handle(request, response),
+  );
   try {
+    // First, so that whoever watches the process hears that it lives while it waits for what it needs.
+    const { url } = await door.listen(common.port, common.host);
     if (service.migrate) await migrateInstallation(service.databaseUrl, [definition], logger);
     installation = await openInstallation(settings, logger);
     running = await startService(definition, await installation.contextFor(definition, own, logger));
-    const { url } = await running.listen(common.port, common.host);
     logger.info({ url }, 'ready');
     logger.info({ signal: await Promise.race([stop.received, installation.lost]) }, 'stopping');
     return EXIT.done;
@@ -100,7 +107,7 @@ const serve = async <Config>(
     logger.fatal({ err }, 'the service cannot go on');
     return EXIT.failed;
   } finally {
-    await running?.close();
+    await Promise.all([running?.close(), door.close()]);
     await installation?.close();
     stop.release();
     process.off('uncaughtException', crash);

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { OpenAPIObject } from '@nestjs/swagger';
 import { connectTransport } from '@vafa/messaging';
@@ -9,7 +10,10 @@ import { openApiOf } from './http/openapi.js';
 import type { Route } from './http/route-table.js';
 import { PROBLEMS, PROBLEM_TYPE, ProblemException, problemBody } from './http/problems.js';
 
-const VERSION = '0.1.0';
+/** The one of the whole repository, which stands in its `package.json`. */
+const { version: VERSION } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
 const DRAIN_MS = 10_000;
 const DRAIN_POLL_MS = 20;
 

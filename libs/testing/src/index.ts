@@ -14,12 +14,12 @@ export {
 export { createTestDatabase, type TestDatabase } from './test-database.js';
 export { withTestDatabase } from './with-test-database.js';
 export { deferred, eventually, type Deferred } from './eventually.js';
+export { FreezingProxy } from './freezing-proxy.js';
 export { IDENTITY_PROVIDER_AUDIENCE, IdentityProvider } from './identity-provider.js';
 export { memoryTransaction } from './memory-transaction.js';
 export { messageBusContract, type MessageBusHarness } from './message-bus-contract.js';
 export { deciderSpec, type Expectation, type Given } from './decider-spec.js';
 export { selfSignedCertificate } from './self-signed-certificate.js';
-export { seededIds, type SeededIds } from './seeded-ids.js';
 export { startTestService } from './test-service.js';
 export type { TestAnswer, TestRequest, TestService, TestServiceOptions } from './test-service.js';
 export { transportContract } from './transport-contract.js';

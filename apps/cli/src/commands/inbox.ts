@@ -225,7 +225,7 @@ export const inboxCommands: readonly Command[] = [
     options: {
       kind: { type: 'string', value: 'KIND', description: 'purchase, return or activity.' },
       status: { type: 'string', value: 'STATUS', description: 'waiting, conflict or quarantined.' },
-      reason: { type: 'string', value: 'CODE', description: 'Why it is there, such as member-unknown.' },
+      reason: { type: 'string', value: 'CODE', description: 'Why it is there, such as unknown-member.' },
       source: { type: 'string', value: 'SOURCE', description: 'Who sent it.' },
       limit: { type: 'string', value: 'N', description: 'Items shown, 50 unless told, 500 at most.' },
       after: { type: 'string', value: 'CURSOR', description: 'The page after one that ended with this.' },

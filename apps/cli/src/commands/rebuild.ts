@@ -91,7 +91,7 @@ export const rebuild: Command = {
   options: { json: { type: 'boolean', description: 'One line of JSON at the end.' } },
   notes: [
     'Read models: points (balances, lots, transactions, the snapshots that commands start from).',
-    'The service does the work; this command asks for it and follows it, and so does a second one. Nothing is published again. A long transaction of somebody who reads delays the swap, never what he sees.',
+    'The service does the work; this command asks for it and follows it, and so does a second one. Nothing is published again. A long transaction of somebody who reads delays the swap, never what they see.',
     'Exit code: 0 when the new tables are in place, 1 when the old ones still are.',
   ],
   positionals: { min: 1, max: 1 },

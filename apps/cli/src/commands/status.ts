@@ -1,5 +1,6 @@
 import { flag, line, type Command, type CommandInput, type ExitCode } from '../command.js';
-import { dataFolder, isAlive, readRunFile, type RunFile } from '../installation/run-file.js';
+import type { RunFile } from '@vafa/service/commands';
+import { dataFolder, isAlive, readRunFile } from '../installation/run-file.js';
 
 const HEALTH_TIMEOUT_MS = 3_000;
 

@@ -27,6 +27,3 @@ export const parseTemplate = (source: string): Template | { readonly error: stri
   if (literal !== '') parts.push(literal);
   return parts;
 };
-
-export const columnsOf = (template: Template): string[] =>
-  template.flatMap((part) => (typeof part === 'string' ? [] : [part.column]));

@@ -1,21 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-
+import type { RunFile } from '@vafa/service/commands';
 import { codeOf } from '../errors.js';
 import { Refusal, UsageError, type Surroundings } from '../command.js';
-
-/** What a running installation says of itself in `.vafa/run.json`. */
-export type RunFile = {
-  readonly pid: number;
-  readonly startedAt: string;
-  readonly version: string;
-  readonly api: string;
-  /** The URL that analysts connect to. */
-  readonly database: string;
-  /** The URL of the owner, who may read every schema. Not there where the database is not embedded and was not told. */
-  readonly databaseOwner?: string;
-  readonly services: Readonly<Record<string, { readonly health: string; readonly metrics: string }>>;
-};
 
 const text = (env: Surroundings['env'], name: string): string | undefined => {
   const value = env[name]?.trim();

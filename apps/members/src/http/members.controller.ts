@@ -253,7 +253,7 @@ export class MembersController {
 
   @Get(':ref')
   @Permission('members:read')
-  @ApiOperation({ summary: 'Reads a member.', description: 'A member reads only himself.' })
+  @ApiOperation({ summary: 'Reads a member.', description: 'A member reads only their own.' })
   @ApiParam({
     name: 'ref',
     description:
@@ -269,7 +269,7 @@ export class MembersController {
         errors: [{ in: 'path', pointer: '/ref', detail: 'must be a member id, card:<number> or external:<id>' }],
       });
     const member = await findMember(this.database, reference);
-    // For somebody who reaches only himself, another member and no member look alike.
+    // For somebody who reaches only their own data, another member and no member look alike.
     ensureReaches(principal, member?.memberId ?? '');
     if (member === null) throw new ProblemException(MEMBER_PROBLEMS['member-not-found']);
     return memberBody(member);

@@ -4,7 +4,16 @@ import type { Database } from '@vafa/persistence';
 import type { Clock } from '@vafa/service';
 import { uuidv7 } from 'uuidv7';
 import { compareInstants } from '../domain/instant.js';
-import { FUTURE_TOLERANCE_MINUTES, inRounds, isOpen, outcomeOf, type Claiming, type Draft } from './claiming.js';
+import {
+  FUTURE_TOLERANCE_MINUTES,
+  inRounds,
+  isOpen,
+  OCCURRED_IN_THE_FUTURE,
+  outcomeOf,
+  UNKNOWN_MEMBER,
+  type Claiming,
+  type Draft,
+} from './claiming.js';
 import { keyText, type Claim, type Claims, type NewClaim } from './claims.js';
 import type { Incoming } from './outcomes.js';
 import type { References } from './references.js';
@@ -57,7 +66,7 @@ export class ActivityIntake {
     const registered = await this.parts.claiming.register(drafts, () => true);
     const fresh = drafts.filter(({ claim }) => registered.has(claim.claimId));
     const repeats = await this.parts.claiming.repeats(drafts.filter(({ claim }) => !registered.has(claim.claimId)));
-    // A member who enrolled while his activity was being parked may have found nothing to take up; nobody else would come back for it.
+    // A member who enrolled while their activity was being parked may have found nothing to take up; nobody else would come back for it.
     const waiting = [...fresh.map(({ claim }) => claim), ...repeats.map(({ claim }) => claim)].filter(isOpen);
     const references = waiting.flatMap(({ reference }) => reference ?? []);
     if (references.length > 0) await this.takeUp(references);
@@ -78,7 +87,7 @@ export class ActivityIntake {
       const occurredAt = canonicalInstant(data.occurredAt);
       const early = compareInstants(occurredAt, latest) > 0;
       const status = early ? 'refused' : accountId === null ? 'waiting' : 'taken';
-      const reason = { refused: 'occurred-in-the-future', waiting: null, taken: NOT_IN_PROGRAMME }[status];
+      const reason = { refused: OCCURRED_IN_THE_FUTURE, waiting: UNKNOWN_MEMBER, taken: NOT_IN_PROGRAMME }[status];
       const claim: NewClaim = {
         kind,
         source,

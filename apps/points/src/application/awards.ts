@@ -22,6 +22,8 @@ export type AwardTask = {
   readonly purchase: Purchase;
   readonly accountId: string;
   readonly suspectedAfter: Revision;
+  /** W3C trace context of the message that the purchase came by, where it is at hand. */
+  readonly traceparent?: string | undefined;
 };
 
 export type AwardParts = {
@@ -49,6 +51,8 @@ export class Awards {
       id: task.claim.claimId,
       command: this.command(task),
       suspectedAfter: task.suspectedAfter,
+      // Stands in the event's metadata, since whoever tells of the event knows the ledger only.
+      ...(task.traceparent !== undefined && { metadata: { traceparent: task.traceparent } }),
     }));
     const outcomes = await this.parts.accounts.run(commands, { timeoutMs: DECIDE_TIMEOUT_MS });
     let failure: unknown;

@@ -9,6 +9,10 @@ import type { References } from './references.js';
 
 /** A time that lies further ahead than this is refused: it would hold back the account's own time. */
 export const FUTURE_TOLERANCE_MINUTES = 60;
+/** Why an input is refused whose time lies further ahead. */
+export const OCCURRED_IN_THE_FUTURE = 'occurred-in-the-future';
+/** Why an input waits: its member is not known, or not known yet. */
+export const UNKNOWN_MEMBER = 'unknown-member';
 
 /** An input on its way in, as the claim that it will be unless one stands there. */
 export type Draft<Input extends Incoming = Incoming> = { readonly incoming: Input; readonly claim: NewClaim };
@@ -43,9 +47,11 @@ export class Claiming {
       const [first] = claims;
       if (first === undefined) return new Set<string>();
       const registered = await this.parts.claims.register(work, first.kind, claims);
-      await this.publish(
+      const told = drafts.filter(({ claim }) => registered.has(claim.claimId) && isTold(claim));
+      await publishOutcomes(
+        this.parts.bus,
         work,
-        claims.filter((claim) => registered.has(claim.claimId) && isTold(claim)),
+        told.map(({ claim, incoming }) => this.told(claim, outcomeOf(claim), incoming.traceparent)),
       );
       return registered;
     });
@@ -94,9 +100,10 @@ export class Claiming {
 
   private async keepConflicts(conflicts: readonly Draft[]): Promise<void> {
     if (conflicts.length === 0) return;
-    const refusals = conflicts.map(({ claim }) =>
-      this.told(claim, { ...outcomeOf(claim), status: 'conflict', reason: 'content-conflict' }),
-    );
+    const refusals = conflicts.map(({ claim, incoming }) => {
+      const outcome: Outcome = { ...outcomeOf(claim), status: 'conflict', reason: 'content-conflict' };
+      return this.told(claim, outcome, incoming.traceparent);
+    });
     await this.parts.database.transaction(async (work) => {
       const kept = await this.parts.claims.keepConflicts(
         work,
@@ -111,9 +118,10 @@ export class Claiming {
     for (const [index, draft] of conflicts.entries()) this.settle(draft, (refusals[index] as PublicOutcome).outcome);
   }
 
-  private told(claim: Claim, outcome: Outcome): PublicOutcome {
+  private told(claim: Claim, outcome: Outcome, traceparent?: string): PublicOutcome {
+    const time = canonicalInstant(this.parts.clock.now());
     // A conflict is told under its own id: the claim's is that of whatever stands there.
-    return { id: claim.claimId, key: keyOf(claim), time: canonicalInstant(this.parts.clock.now()), outcome };
+    return { id: claim.claimId, key: keyOf(claim), time, outcome, traceparent };
   }
 }
 

@@ -144,7 +144,7 @@ export class Claims {
    */
   async beginTaking(claims: readonly Claim[]): Promise<void> {
     await this.database.query(
-      `update points.claims claim set status = 'taking', account_id = taking.account_id, revision = taking.revision
+      `update points.claims claim set status = 'taking', reason = null, account_id = taking.account_id, revision = taking.revision
        from unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::integer[]) as taking(kind, source, natural_id, account_id, revision)
        where claim.kind = taking.kind and claim.source = taking.source and claim.natural_id = taking.natural_id and claim.status = 'waiting'`,
       [...keyColumns(claims), claims.map((claim) => claim.accountId), claims.map((claim) => claim.revision)],

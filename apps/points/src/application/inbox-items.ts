@@ -1,6 +1,7 @@
 import type { Database } from '@vafa/persistence';
 import { INBOX_STATUSES, type InboxStatus } from '../domain/inbox.js';
 import { canonical, utc } from '../read-models/instants.js';
+import { UNKNOWN_MEMBER } from './claiming.js';
 import type { ClaimKey, ClaimKind } from './claims.js';
 
 /** Something that a person may settle, or has settled. */
@@ -73,10 +74,7 @@ export class InboxItems {
 
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 
-/** What a purchase or an activity waits for; what else may wait says so itself. */
-const WAITS_FOR = 'member-unknown';
-
-const CLAIM = `claim.claim_id as item_id, claim.kind, claim.source, claim.natural_id, claim.status, coalesce(claim.reason, '${WAITS_FOR}') as reason,
+const CLAIM = `claim.claim_id as item_id, claim.kind, claim.source, claim.natural_id, claim.status, claim.reason,
   claim.reference, claim.purchase_id, ${utc('claim.received_at')}, encode(claim.hash, 'hex') as hash, claim.content, true as open
   from points.claims claim`;
 
@@ -86,15 +84,15 @@ const CONFLICT = `conflict.conflict_id as item_id, conflict.kind, conflict.sourc
   conflict.settled_at is null as open
   from points.conflicts conflict join points.claims claim using (kind, source, natural_id)`;
 
-/** A claim that somebody settled, as it lay here before. */
-const SETTLED = `settled.item_id, claim.kind, claim.source, claim.natural_id, settled.was as status, coalesce(claim.reason, '${WAITS_FOR}') as reason,
+/** A claim that somebody settled, as it lay here before. One that was taken has no reason any more, and waited for its member. */
+const SETTLED = `settled.item_id, claim.kind, claim.source, claim.natural_id, settled.was as status, coalesce(claim.reason, '${UNKNOWN_MEMBER}') as reason,
   claim.reference, claim.purchase_id, ${utc('claim.received_at')}, encode(claim.hash, 'hex') as hash, claim.content, false as open
   from points.settlements settled join points.claims claim using (kind, source, natural_id)
   where settled.item_id = $1 and settled.was in ('waiting', 'quarantined')`;
 
 const openClaims = (status: 'waiting' | 'quarantined'): string =>
   `select ${CLAIM} where claim.status = '${status}' and claim.claim_id > $2 and ($3::text is null or claim.kind = $3)
-   and ($4::text is null or coalesce(claim.reason, '${WAITS_FOR}') = $4) and ($5::text is null or claim.source = $5)`;
+   and ($4::text is null or claim.reason = $4) and ($5::text is null or claim.source = $5)`;
 
 /** Each from an index of its own, in the order of ids. */
 const OPEN: Readonly<Record<InboxStatus, string>> = {

@@ -1,6 +1,6 @@
 import { differencesOf, actionsFor, type Difference, type InboxAction } from '../domain/inbox.js';
 import { keyText, type Claim, type Claims } from './claims.js';
-import { replacementId } from './inbox.js';
+import { replacementId } from './replacement.js';
 import type { InboxFilter, InboxItem, InboxItems } from './inbox-items.js';
 import type { Outcome } from './outcomes.js';
 import type { Register } from './register.js';

@@ -1,22 +1,16 @@
-import {
-  canonicalInstant,
-  hashOfContent,
-  NATURAL_ID_LENGTH_MAX,
-  type ActivityData,
-  type PurchaseData,
-  type ReturnData,
-} from '@vafa/contracts';
+import { canonicalInstant } from '@vafa/contracts';
 import { assertNever, NO_STREAM } from '@vafa/event-sourcing';
 import type { Database, UnitOfWork } from '@vafa/persistence';
 import { isStaff, type Actor, type Audit, type Clock } from '@vafa/service';
 import { uuidv7 } from 'uuidv7';
 import { actionsFor, type InboxAction } from '../domain/inbox.js';
-import { NOT_IN_PROGRAMME, type ActivityIntake, type IncomingActivity } from './activities.js';
+import { NOT_IN_PROGRAMME } from './activities.js';
 import { keyText, type Claim, type ClaimKey, type ClaimKind, type Claims } from './claims.js';
 import type { Claiming } from './claiming.js';
 import type { InboxItem, InboxItems } from './inbox-items.js';
-import type { IncomingPurchase, PurchaseIntake } from './intake.js';
+import type { PurchaseIntake } from './intake.js';
 import type { References } from './references.js';
+import type { Replacement } from './replacement.js';
 import { APPROVED } from './return-decision.js';
 import type { ReturnIntake } from './returns.js';
 import type { Settlement, Settlements } from './settlements.js';
@@ -58,7 +52,7 @@ export type InboxParts = {
   readonly references: References;
   readonly purchases: PurchaseIntake;
   readonly returns: ReturnIntake;
-  readonly activities: ActivityIntake;
+  readonly replacement: Replacement;
   readonly items: InboxItems;
   readonly settlements: Settlements;
   /** Told of what could not be finished at once; it is tried again. */
@@ -177,7 +171,7 @@ export class Inbox {
         if (claim.kind === 'return') return this.release(work, claim, target);
         return claim.kind === 'activity'
           ? this.become(work, claim, { status: 'taken', reason: NOT_IN_PROGRAMME, accountId: target })
-          : this.parts.claims.settle(work, claim, { status: 'taking', accountId: target, revision });
+          : this.parts.claims.settle(work, claim, { status: 'taking', reason: null, accountId: target, revision });
       case 'approve':
         return this.release(work, claim, claim.purchaseId);
       case 'keep':
@@ -212,7 +206,7 @@ export class Inbox {
         // What came back of it learns that it was refused.
         return settlement.kind === 'purchase' ? this.parts.returns.follow([settlement]) : undefined;
       case 'replace':
-        return this.replace(settlement);
+        return this.parts.replacement.follow(settlement);
       case 'keep':
         return;
       default:
@@ -227,82 +221,6 @@ export class Inbox {
   private async resume(claim: Claim | undefined): Promise<void> {
     if (claim?.kind === 'purchase') await this.parts.purchases.resume([claim]);
     if (claim?.kind === 'return') await this.parts.returns.resume([claim]);
-  }
-
-  /** Undoes what stands, and takes the other content in under an id that derives from the conflict: each may have been done before. */
-  private async replace(settlement: Settlement): Promise<void> {
-    const other = await this.otherOf(settlement);
-    const chain = await this.parts.claims.replacements(settlement);
-    const counting = chain.at(-1) ?? settlement;
-    // Where somebody replaced it by the content of another conflict, that is what counts, as soon as it stands there.
-    if (chain.every(({ naturalId }) => naturalId !== other.naturalId)) {
-      const current = await this.standing(counting);
-      if (current === undefined) throw new Error('What stands there is just being replaced.');
-      await this.undo(current, other.naturalId);
-    } else if (counting.naturalId !== other.naturalId) return;
-    switch (other.kind) {
-      case 'purchase':
-        return this.parts.purchases.take([other]);
-      case 'activity':
-        return this.parts.activities.take([other]);
-      default:
-        return assertNever(other);
-    }
-  }
-
-  /** Makes a claim as if it had never counted: what the ledger has of it is returned, and it points at what counts instead. */
-  private async undo(claim: Claim, replacement: string): Promise<void> {
-    if (claim.status === 'taking') await this.resume(claim);
-    const isInLedger = claim.kind === 'purchase' && (claim.status === 'taken' || claim.status === 'taking');
-    if (isInLedger) await this.returnWhole(claim);
-    const seen: Claim = isInLedger ? { ...claim, status: 'taken' } : claim;
-    const change = { reason: 'replaced', purchaseId: replacement };
-    const done = await this.parts.database.transaction(async (work) => {
-      if (claim.kind === 'purchase') await this.parts.claims.redirectReturns(work, claim, replacement);
-      return isInLedger || claim.status === 'refused'
-        ? this.parts.claims.settle(work, seen, change)
-        : this.become(work, seen, { ...change, status: 'refused' });
-    });
-    if (!done) throw new Error('What stands there changed while it was being replaced.');
-  }
-
-  private async returnWhole({ source, naturalId: purchaseId, claimId, content }: Claim): Promise<void> {
-    // One return of a purchase, whoever replaces it.
-    const returnId = `replaced-${claimId}`;
-    // Of the moment of the purchase itself, so that no window closes before it.
-    const { occurredAt } = JSON.parse(content) as PurchaseData;
-    const data: ReturnData = { returnId, purchaseId, member: null, occurredAt, whole: true };
-    const given = { kind: 'return', source, naturalId: returnId, data, hash: hashOfContent(data) } as const;
-    await this.parts.returns.take([given]);
-    const standing = await this.standing(given);
-    // Refused: everything had come back before.
-    if (standing?.status !== 'taken' && standing?.status !== 'refused')
-      throw new Error('What stands there could not be returned.');
-  }
-
-  /** The other content of a conflict as an input of its own. */
-  private async otherOf({ itemId }: Settlement): Promise<IncomingPurchase | IncomingActivity> {
-    const item = await this.parts.items.find(itemId);
-    if (item === undefined) throw new Error('A conflict that was settled is gone.');
-    const { source, reference: member, hash } = item;
-    const naturalId = replacementId(item.naturalId, itemId);
-    const content = JSON.parse(item.content) as object;
-    if (item.kind === 'return') throw new Error('A return cannot be replaced.');
-    return item.kind === 'purchase'
-      ? {
-          kind: 'purchase',
-          source,
-          naturalId,
-          data: { ...(content as PurchaseData), purchaseId: naturalId, member },
-          hash,
-        }
-      : {
-          kind: 'activity',
-          source,
-          naturalId,
-          data: { ...(content as ActivityData), activityId: naturalId, member },
-          hash,
-        };
   }
 
   /** The member of a reference, or the purchase that counts under an id; `undefined` where there is none. */
@@ -323,12 +241,6 @@ export class Inbox {
     return canonicalInstant(this.parts.clock.now());
   }
 }
-
-/** The id under which the other content of a conflict counts, within the same source, once it replaced what stood there. */
-export const replacementId = (naturalId: string, conflictId: string): string => {
-  const suffix = `;replacement=${conflictId}`;
-  return naturalId.slice(0, NATURAL_ID_LENGTH_MAX - suffix.length) + suffix;
-};
 
 const rejected = (rejection: InboxRejection): InboxOutcome => ({ accepted: false, rejection });
 

@@ -11,7 +11,9 @@ import {
   inOrderOf,
   inRounds,
   isOpen,
+  OCCURRED_IN_THE_FUTURE,
   outcomeOf,
+  UNKNOWN_MEMBER,
   type Claiming,
   type Draft,
 } from './claiming.js';
@@ -104,14 +106,15 @@ export class PurchaseIntake {
       const accountId = reference === null ? null : (members.get(reference) ?? null);
       const occurredAt = canonicalInstant(data.occurredAt);
       const early = compareInstants(occurredAt, latest) > 0;
+      const status = early ? 'refused' : reference === null ? 'anonymous' : accountId === null ? 'waiting' : 'taken';
       const claim: NewClaim = {
         kind,
         source,
         naturalId,
         claimId: uuidv7(),
         hash,
-        status: early ? 'refused' : reference === null ? 'anonymous' : accountId === null ? 'waiting' : 'taken',
-        reason: early ? 'occurred-in-the-future' : null,
+        status,
+        reason: { refused: OCCURRED_IN_THE_FUTURE, waiting: UNKNOWN_MEMBER, anonymous: null, taken: null }[status],
         reference,
         accountId,
         revision: accountId === null ? NO_STREAM : this.parts.awards.knownRevision(accountId),
@@ -131,7 +134,8 @@ export class PurchaseIntake {
     this.parts.outcomes.expect(claim.claimId, fingerprint(incoming));
     const purchase = purchaseOf(claim.source, incoming.data, claim.occurredAt);
     // Once registered, a repeat on another partition may be quicker to have it awarded.
-    return [{ claim, purchase, accountId: claim.accountId, suspectedAfter: claim.revision, finish: false }];
+    const { accountId, revision: suspectedAfter } = claim;
+    return [{ claim, purchase, accountId, suspectedAfter, finish: false, traceparent: incoming.traceparent }];
   }
 
   /**

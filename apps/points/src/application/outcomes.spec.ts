@@ -1,7 +1,7 @@
 import { expect, it } from '@jest/globals';
-import { Outcomes, fingerprint, type Awaited, type Outcome } from './outcomes.js';
+import { Outcomes, fingerprint, type Incoming, type Outcome } from './outcomes.js';
 
-const input = (naturalId: string): Awaited => ({
+const input = (naturalId: string): Incoming => ({
   kind: 'purchase',
   source: '/pos/1',
   naturalId,
@@ -9,7 +9,7 @@ const input = (naturalId: string): Awaited => ({
   hash: 'aa',
 });
 
-const outcomeOf = (awaited: Awaited): Outcome => ({
+const outcomeOf = (awaited: Incoming): Outcome => ({
   kind: awaited.kind,
   source: awaited.source,
   naturalId: awaited.naturalId,

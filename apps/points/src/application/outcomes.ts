@@ -18,12 +18,12 @@ export type Incoming<Data extends { readonly member: string | null } = { readonl
   ClaimKey & {
     readonly data: Data;
     readonly hash: string;
+    /** W3C trace context of the message that it came by: what is told of it names it. */
+    readonly traceparent?: string | undefined;
   };
 
-/** What somebody waits for: content and member count as well as the key, since the same key with others is a conflict. */
-export type Awaited = Incoming;
-
-export const fingerprint = (awaited: Awaited): string =>
+/** What somebody waits for is told by content and member as well as the key, since the same key with others is a conflict. */
+export const fingerprint = (awaited: Incoming): string =>
   `${keyText(awaited)}\u0000${awaited.data.member ?? ''}\u0000${awaited.hash}`;
 
 /** How often waiters are looked up in the register, for outcomes that another process brought about. */
@@ -31,7 +31,7 @@ export const LOOK_UP_INTERVAL_MS = 1_000;
 export const LOOK_UP_SIZE_MAX = 1_000;
 
 type Waiter = {
-  readonly awaited: Awaited;
+  readonly awaited: Incoming;
   readonly since: number;
   readonly resolve: (outcome: Outcome | null) => void;
 };
@@ -50,10 +50,10 @@ export class Outcomes {
   private timer: NodeJS.Timeout | undefined;
 
   /** @param lookUp answers the outcomes that the register knows, in the order asked, `null` where there is none yet. */
-  constructor(private readonly lookUp: (awaited: readonly Awaited[]) => Promise<readonly (Outcome | null)[]>) {}
+  constructor(private readonly lookUp: (awaited: readonly Incoming[]) => Promise<readonly (Outcome | null)[]>) {}
 
   /** The outcome, or `null` once `waitMs` have passed without one. */
-  wait(awaited: Awaited, waitMs: number): Promise<Outcome | null> {
+  wait(awaited: Incoming, waitMs: number): Promise<Outcome | null> {
     const key = fingerprint(awaited);
     return new Promise((resolve) => {
       const timeout = setTimeout(() => done(null), waitMs);

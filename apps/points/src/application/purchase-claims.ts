@@ -89,7 +89,7 @@ export class PurchaseClaims {
   }
 }
 
-/** Who claims for himself proves it with the receipt; staff have seen it. */
+/** Who claims for themselves proves it with the receipt; staff have seen it. */
 export const needsReceipt = ({ role }: Actor): boolean => !isStaff(role) && role !== 'service';
 
 const contentOf = (claim: Claim): PurchaseData => JSON.parse(claim.content) as PurchaseData;

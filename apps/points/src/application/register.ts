@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { keyText, type Award, type Claim, type ClaimKey, type Claims } from './claims.js';
 import { isSame, outcomeOf, referencesOf } from './claiming.js';
-import type { Awaited, Outcome } from './outcomes.js';
+import type { Incoming, Outcome } from './outcomes.js';
 import { PATIENCE_MS, PATIENCE_STEP_MS, type References } from './references.js';
 
 /** Answers what became of inputs, from what is registered. */
@@ -13,7 +13,7 @@ export class Register {
 
   /**
    * What stands under this key, whatever was asked about it since; `undefined` where nothing came in. An award that is still on its way
-   * to the read models is waited for a moment: an answer without its points would be wrong.
+   * to the read models is waited for a moment, and said to wait where it takes longer: an answer without its points would be wrong.
    */
   async find(key: ClaimKey): Promise<Outcome | undefined> {
     const until = performance.now() + PATIENCE_MS;
@@ -21,7 +21,8 @@ export class Register {
       const claim = (await this.claims.find([key])).get(keyText(key));
       if (claim === undefined) return undefined;
       const award = (await this.claims.awards([claim.claimId])).get(claim.claimId);
-      if (!isOnItsWay(claim, award) || performance.now() > until) return outcomeOf(claim, award);
+      if (!isOnItsWay(claim, award)) return outcomeOf(claim, award);
+      if (performance.now() > until) return outcomeOf({ ...claim, status: 'taking', reason: null });
       await setTimeout(PATIENCE_STEP_MS);
     }
   }
@@ -30,7 +31,7 @@ export class Register {
    * What became of exactly these inputs, in their order: a conflict where the key stands for something else, `null` where nothing
    * is registered yet or an award is still on its way to the read models. Three queries at most.
    */
-  async outcomes(awaited: readonly Awaited[]): Promise<(Outcome | null)[]> {
+  async outcomes(awaited: readonly Incoming[]): Promise<(Outcome | null)[]> {
     const claims = await this.claims.find(awaited);
     const awards = await this.claims.awards([...claims.values()].map((claim) => claim.claimId));
     const named = awaited.flatMap(({ data }) => data.member ?? []);

@@ -1,18 +1,25 @@
 import type { PurchaseData, ReturnData } from '@vafa/contracts';
 import { isInTime, uncoveredReason, type ReturnPolicy } from '../domain/return-policy.js';
 import { amountLeft, leftOf, quantityOf, takeFrom, type Goods, type ReturnedGoods } from '../domain/returned-goods.js';
+import { UNKNOWN_MEMBER } from './claiming.js';
 import type { Claim } from './claims.js';
 import type { ReturnedRow } from './returned-lines.js';
 
 /** Why a return waits. */
 export const UNKNOWN_PURCHASE = 'unknown-purchase';
 export const PURCHASE_WAITING = 'purchase-waiting';
-export const UNKNOWN_MEMBER = 'unknown-member';
 /** Waits as well, but only for whoever approved it to go on: its purchase's age and its missing purchase are no obstacle any more. */
 export const APPROVED = 'approved';
+/** The same of a return that follows its purchase to what replaced it; what does not fit there is for a person to see. */
+export const CARRIED_OVER = 'carried-over';
+/** Of a purchase: it is being returned as a whole, and what else comes back of it waits for what replaces it. */
+export const BEING_REPLACED = 'being-replaced';
 /** Why a person has to decide. */
 export const NO_PURCHASE_NAMED = 'no-purchase-named';
 export const APPROVAL_NEEDED = 'approval-needed';
+
+/** The return that undoes a purchase: one, whoever replaces it. */
+export const wholeReturnOf = ({ claimId }: Claim): string => `replaced-${claimId}`;
 
 /** What is known, under locks, of the purchases that a page of returns is of. It grows with every return that is decided. */
 export type PurchaseBook = {
@@ -43,6 +50,8 @@ export const decideReturn = (claim: Claim, facts: ReturnFacts): ReturnDecision =
   }
   const { purchase } = facts;
   if (purchase === undefined) return waits(claim, UNKNOWN_PURCHASE);
+  if (purchase.claim.reason === BEING_REPLACED && claim.naturalId !== wholeReturnOf(purchase.claim))
+    return waits(claim, PURCHASE_WAITING);
   switch (purchase.claim.status) {
     case 'refused':
       return refused(claim, `purchase-refused: ${purchase.claim.reason ?? ''}`);
@@ -54,8 +63,9 @@ export const decideReturn = (claim: Claim, facts: ReturnFacts): ReturnDecision =
     case 'taken':
     case 'taking':
       if (
-        // Whoever approved it has seen whose it is.
-        claim.reason === APPROVED ||
+        // Whoever approved it has seen whose it is; taken of a purchase of nobody it follows that to whoever claims it.
+        isApproved(claim) ||
+        claim.status === 'anonymous' ||
         claim.reference === null ||
         claim.reference === purchase.claim.reference ||
         memberId === purchase.claim.accountId
@@ -67,12 +77,14 @@ export const decideReturn = (claim: Claim, facts: ReturnFacts): ReturnDecision =
 
 const waits = (claim: Claim, reason: string): ReturnDecision => ({
   // Approved it stays, whatever else it has to wait for.
-  claim: { ...claim, status: 'waiting', reason: claim.reason === APPROVED ? APPROVED : reason },
+  claim: { ...claim, status: 'waiting', reason: isApproved(claim) ? claim.reason : reason },
   rows: [],
 });
 
+const isApproved = ({ reason }: Claim): boolean => reason === APPROVED || reason === CARRIED_OVER;
+
 const refused = (claim: Claim, reason: string): ReturnDecision => ({
-  claim: { ...claim, status: 'refused', reason },
+  claim: { ...claim, status: claim.reason === CARRIED_OVER ? 'quarantined' : 'refused', reason },
   rows: [],
 });
 
@@ -86,8 +98,7 @@ const takes = (
   if (claim.status === 'anonymous') return { claim: { ...claim, status }, rows: [] };
   const content = contentOf(claim);
   const bought = JSON.parse(purchase.claim.content) as PurchaseData;
-  const approved = claim.reason === APPROVED;
-  if (!approved && !isInTime(bought.occurredAt, content.occurredAt, policy.windowDays))
+  if (!isApproved(claim) && !isInTime(bought.occurredAt, content.occurredAt, policy.windowDays))
     return { claim: { ...claim, status: 'quarantined', reason: APPROVAL_NEEDED }, rows: [] };
   if (content.currency !== undefined && content.currency !== bought.currency)
     return refused(claim, `currency-mismatch: the purchase is in ${bought.currency}`);
@@ -96,22 +107,27 @@ const takes = (
   return { claim: { ...claim, status, reason: null }, rows: rowsOf(claim, purchase, taking.taken) };
 };
 
-/** Back over the member's purchases from the latest, each up to what is left of it; what none of them covers is said with the return. */
+/**
+ * Back over the member's purchases from the latest, each up to what is left of it; what none of them covers is said with the return. Where only
+ * purchases beyond the return window would cover it, it needs approval like a return that names one of them.
+ */
 const overLatest = (claim: Claim, { policy, latest }: ReturnFacts): ReturnDecision => {
   const { amount = 0, currency = '', occurredAt } = contentOf(claim);
   const rows: ReturnedRow[] = [];
   let open = amount;
+  let isLate = false;
   for (const purchase of latest) {
     if (open === 0) break;
     const bought = JSON.parse(purchase.claim.content) as PurchaseData;
-    if (!isInTime(bought.occurredAt, occurredAt, policy.windowDays)) continue;
     const left = leftOf(purchase.goods, purchase.taken);
     const part = Math.min(open, amountLeft(left));
     const taking = takeFrom(left, { kind: 'amount', amount: part });
     if (part === 0 || !taking.ok) continue;
+    isLate ||= !isApproved(claim) && !isInTime(bought.occurredAt, occurredAt, policy.windowDays);
     rows.push(...rowsOf(claim, purchase, taking.taken));
     open -= part;
   }
+  if (isLate) return { claim: { ...claim, status: 'quarantined', reason: APPROVAL_NEEDED }, rows: [] };
   return { claim: { ...claim, status: 'taking', reason: uncoveredReason(open, currency) }, rows };
 };
 

@@ -8,7 +8,9 @@ import {
   FUTURE_TOLERANCE_MINUTES,
   inRounds,
   isOpen,
+  OCCURRED_IN_THE_FUTURE,
   outcomeOf,
+  UNKNOWN_MEMBER,
   type Claiming,
   type Draft,
   type Repeat,
@@ -16,11 +18,15 @@ import {
 import { keyText, TAKE_UP_PAGE_SIZE, type Claim, type ClaimKey, type Claims, type NewClaim } from './claims.js';
 import { fingerprint, type Incoming, type Outcomes } from './outcomes.js';
 import type { References } from './references.js';
-import { NO_PURCHASE_NAMED, UNKNOWN_MEMBER, UNKNOWN_PURCHASE } from './return-decision.js';
+import { APPROVED, BEING_REPLACED, CARRIED_OVER, NO_PURCHASE_NAMED, UNKNOWN_PURCHASE } from './return-decision.js';
 import type { ReturnSettling } from './return-settling.js';
 
 /** A return that passed validation at either door. */
-export type IncomingReturn = Incoming<ReturnData> & { readonly kind: 'return' };
+export type IncomingReturn = Incoming<ReturnData> & {
+  readonly kind: 'return';
+  /** It was taken before, of a purchase that another replaces now: no window closes before it. */
+  readonly carriedOver?: boolean;
+};
 type ReturnDraft = Draft<IncomingReturn>;
 
 export type ReturnParts = {
@@ -122,12 +128,20 @@ export class ReturnIntake {
   ): Promise<void> {
     for (let open = claims; open.length > 0;) {
       const parked = await this.parts.settling.settle(open, waiters, patienceMs);
-      const purchases = parked.filter(({ reason }) => reason === UNKNOWN_PURCHASE);
-      const members = parked.filter(({ reason }) => reason === UNKNOWN_MEMBER);
+      const purchases = parked.filter(
+        ({ reason, purchaseId }) => reason === UNKNOWN_PURCHASE || (reason === APPROVED && purchaseId !== null),
+      );
+      const members = parked.filter(
+        ({ reason, purchaseId }) => reason === UNKNOWN_MEMBER || (reason === APPROVED && purchaseId === null),
+      );
       const there = await this.parts.claims.find(purchases.map(purchaseKey));
       const known = await this.parts.references.resolve(members.flatMap(({ reference }) => reference ?? []));
       open = [
-        ...purchases.filter((claim) => there.has(keyText(purchaseKey(claim)))),
+        ...purchases.filter((claim) => {
+          const purchase = there.get(keyText(purchaseKey(claim)));
+          // Approved, it says no more what it waits for: a purchase that waits itself brings it in when it is taken up.
+          return purchase !== undefined && (claim.reason === UNKNOWN_PURCHASE || isSettled(purchase));
+        }),
         ...members.filter(({ reference }) => known.has(reference ?? '')),
       ];
     }
@@ -150,7 +164,7 @@ export class ReturnIntake {
         naturalId,
         claimId: uuidv7(),
         hash,
-        ...(early ? { status: 'refused', reason: 'occurred-in-the-future' } : this.beginning(data)),
+        ...(early ? { status: 'refused', reason: OCCURRED_IN_THE_FUTURE } : this.beginning(incoming)),
         reference: data.member,
         accountId: members.get(data.member ?? '') ?? null,
         revision: NO_STREAM,
@@ -177,13 +191,17 @@ export class ReturnIntake {
     return new Map(named.map((incoming, index) => [keyText(incoming), counting[index]?.naturalId ?? '']));
   }
 
-  private beginning(data: ReturnData): Pick<Claim, 'status' | 'reason'> {
+  private beginning({ data, carriedOver = false }: IncomingReturn): Pick<Claim, 'status' | 'reason'> {
+    if (carriedOver) return { status: 'waiting', reason: CARRIED_OVER };
     const quarantined = this.parts.policy.unreferenced === 'quarantine' || data.member === null;
     return data.purchaseId === undefined && quarantined
       ? { status: 'quarantined', reason: NO_PURCHASE_NAMED }
       : { status: 'waiting', reason: null };
   }
 }
+
+const isSettled = ({ status, reason }: Claim): boolean =>
+  status !== 'waiting' && status !== 'quarantined' && reason !== BEING_REPLACED;
 
 const purchaseKey = ({ source, purchaseId }: Claim): ClaimKey => ({
   kind: 'purchase',

@@ -54,6 +54,15 @@ export class Settlements {
     return rows.map(settlementOf);
   }
 
+  /** Replacements within a source of which something is still to be done. */
+  async unfinishedReplacements(source: string): Promise<Settlement[]> {
+    const rows = await this.database.query<SettlementRow>(
+      `select ${COLUMNS} from points.settlements where finished_at is null and action = 'replace' and source = $1`,
+      [source],
+    );
+    return rows.map(settlementOf);
+  }
+
   /** The latest decision about an item, if there was one. */
   async latest(itemId: string): Promise<Settlement | undefined> {
     const [row] = await this.database.query<SettlementRow>(

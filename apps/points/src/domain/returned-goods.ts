@@ -117,3 +117,17 @@ const plus = (line: Goods, other: Goods | undefined): Goods =>
   other === undefined
     ? line
     : { lineId: line.lineId, amount: line.amount + other.amount, quantity: line.quantity + other.quantity };
+
+/**
+ * A line that came back, as a line of another content of its purchase (`undefined`: the line is not in it): the same money where the line is the
+ * same, or where no goods came back; else the same pieces, for what they cost there.
+ */
+export const carriedLine = (
+  { lineId, amount, quantity }: Goods,
+  bought: Goods | undefined,
+  offered: Goods | undefined,
+): { lineId: string; amount?: number; quantity?: string } => {
+  const isSame = bought?.amount === offered?.amount && bought?.quantity === offered?.quantity;
+  if (quantity === 0n) return { lineId, amount };
+  return { lineId, quantity: quantityText(quantity), ...(isSame ? { amount } : {}) };
+};

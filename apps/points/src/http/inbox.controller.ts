@@ -42,8 +42,8 @@ class InboxQuery {
 
   @IsOptional()
   @MaxLength(NATURAL_ID_LENGTH_MAX)
-  @Matches(/^[a-z-]+$/, { message: 'must be a code such as member-unknown' })
-  @ApiPropertyOptional({ type: String, description: 'Why it is there.', example: 'member-unknown' })
+  @Matches(/^[a-z-]+$/, { message: 'must be a code such as unknown-member' })
+  @ApiPropertyOptional({ type: String, description: 'Why it is there.', example: 'unknown-member' })
   reason?: string;
 
   @IsOptional()

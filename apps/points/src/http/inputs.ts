@@ -1,6 +1,7 @@
 import {
   BATCH_EVENTS_MAX,
   ERRORS_MAX,
+  EVENT_BYTES_MAX,
   naturalKey,
   validateCloudEvent,
   validateData,
@@ -22,7 +23,7 @@ import {
 } from '@vafa/service';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ClaimKey, ClaimKind } from '../application/claims.js';
-import { WAIT_MS_MAX, type Door } from '../application/door.js';
+import { EventTooLargeError, WAIT_MS_MAX, type Door } from '../application/door.js';
 import type { Outcome } from '../application/outcomes.js';
 import type { Register } from '../application/register.js';
 import { POINTS_PROBLEMS } from './problems.js';
@@ -66,7 +67,7 @@ export const takeOne = async <T extends InboundEventType>(
   const { principal, request, reply } = caller;
   const event = isBare(request, body) ? bareEvent(type, body, principal, request) : checkedEvent(type, body);
   refuseContact(event.data.member, '/data/member');
-  const [outcome] = await door.take([event], preferredWaitMs(request.headers, WAIT_MS_MAX), actorOf(request));
+  const [outcome] = await take(door, [event], request, () => '');
   if (!outcome) {
     const pending = pendingOf(event);
     void reply.header('location', pending.location);
@@ -85,13 +86,30 @@ export const takeMany = async <T extends InboundEventType>(
   { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply },
 ): Promise<{ results: (PublicOutcome | Pending)[] }> => {
   const events = checkedBatch(type, body);
-  const outcomes = await door.take(events, preferredWaitMs(request.headers, WAIT_MS_MAX), actorOf(request));
+  const outcomes = await take(door, events, request, (index) => `/${index}`);
   if (outcomes.every((outcome) => outcome !== null)) void reply.status(200);
   return {
     results: outcomes.map((outcome, index) =>
       outcome === null ? pendingOf(events[index] as InboundCloudEvent) : publicOutcome(outcome),
     ),
   };
+};
+
+const take = async (
+  door: Door,
+  events: readonly InboundCloudEvent[],
+  request: FastifyRequest,
+  pointerOf: (index: number) => string,
+): Promise<(Outcome | null)[]> => {
+  try {
+    return await door.take(events, preferredWaitMs(request.headers, WAIT_MS_MAX), actorOf(request));
+  } catch (error) {
+    if (!(error instanceof EventTooLargeError)) throw error;
+    const { index, bytes } = error;
+    throw invalid([
+      { pointer: pointerOf(index), detail: `has ${bytes} bytes as an event, at most ${EVENT_BYTES_MAX} are taken` },
+    ]);
+  }
 };
 
 /** What became of the input under this key. A member learns of his own only. */

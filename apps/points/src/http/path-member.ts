@@ -6,7 +6,7 @@ import { POINTS_PROBLEMS } from './problems.js';
 /** The member of a path in OpenAPI. */
 export const REF = { name: 'ref', description: 'The id of a member, `card:<number>` or `external:<id>`.' };
 
-/** The member behind a path's reference. A member gets no further than to himself, whether the other exists or not. */
+/** The member behind a path's reference. A member gets no further than to their own data, whether the other exists or not. */
 export const pathMember = async (references: References, ref: string, principal: Principal): Promise<string> => {
   const parsed = parsePathReference(ref);
   if (parsed === undefined)

@@ -102,7 +102,7 @@ export class PurchaseClaimsController {
     @CurrentActor() actor: Actor,
   ): Promise<PublicOutcome> {
     const memberId = await pathMember(this.references, ref, principal);
-    // Not before: to a member who asks for another his body is never looked at.
+    // Not before: the body of a member who asks for another is never looked at.
     const body = (await FIELDS.transform(given, { type: 'body', metatype: PurchaseClaimBody })) as PurchaseClaimBody;
     const { source, purchaseId, receipt = null } = body;
     if (receipt !== null && !isDate(receipt.date)) throw missing('/receipt/date', 'must be a date of the calendar');

@@ -310,7 +310,7 @@ const ITEM = {
   kind: { type: 'string', enum: CLAIM_KINDS },
   source: { type: 'string', description: 'Who sent it.' },
   status: { type: 'string', enum: [...INBOX_STATUSES, 'settled'] },
-  reason: { type: 'string', description: 'Why it is there, as a code such as `member-unknown` or `other-content`.' },
+  reason: { type: 'string', description: 'Why it is there, as a code such as `unknown-member` or `other-content`.' },
   member: textOrNull('The member as the sender named it.'),
   receivedAt: instant('When it came in.'),
 };

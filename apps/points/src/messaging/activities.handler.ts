@@ -12,12 +12,13 @@ export class ActivitiesHandler {
   @EventPagePattern('commerce.activity.performed')
   async performed(@Payload() page: readonly InboundEvent<ActivityData>[]): Promise<void> {
     await this.intake.take(
-      page.map(({ source, data }) => ({
+      page.map(({ source, data, traceparent }) => ({
         kind: 'activity',
         source,
         naturalId: data.activityId,
         data,
         hash: hashOfContent(data),
+        traceparent,
       })),
     );
   }

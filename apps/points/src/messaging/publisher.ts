@@ -1,6 +1,6 @@
 import { outgoingEvent, type OutgoingEvent } from '@vafa/contracts';
 import { assertNever } from '@vafa/event-sourcing';
-import { enqueueEvents, type MessageBus } from '@vafa/messaging';
+import { enqueueEvents, type MessageBus, type UnsequencedEvent } from '@vafa/messaging';
 import type { UnitOfWork } from '@vafa/persistence';
 import type { Outcome } from '../application/outcomes.js';
 import { sumOfDraws } from '../domain/lots.js';
@@ -16,6 +16,7 @@ export type PublicMovement = {
   readonly recordedAt: string;
   readonly balance: number;
   readonly event: PointsEvent;
+  readonly traceparent?: string | undefined;
 };
 
 /** What became of an input that did not reach the ledger, told under `key`. `id` names it: a repeat is told under the same. */
@@ -24,6 +25,7 @@ export type PublicOutcome = {
   readonly key: string;
   readonly time: string;
   readonly outcome: Outcome;
+  readonly traceparent?: string | undefined;
 };
 
 /** Tells what became of inputs that did not reach the ledger, as part of the transaction that recorded it. */
@@ -36,13 +38,16 @@ export const publishOutcomes = async (
   await enqueueEvents(
     work,
     bus,
-    outcomes.map(({ id, key, time, outcome }) => outcomeEvent(outcome, { id, key, time })),
+    outcomes.map(({ id, key, time, outcome, traceparent }) => ({
+      ...outcomeEvent(outcome, { id, key, time }),
+      traceparent,
+    })),
   );
 };
 
 const outcomeEvent = (
   { kind, naturalId, explanation: _explanation, ...outcome }: Outcome,
-  { id, ...told }: Omit<PublicOutcome, 'outcome'>,
+  { id, ...told }: Pick<PublicOutcome, 'id' | 'key' | 'time'>,
 ): OutgoingEvent => {
   const verb = verbOf(outcome.status);
   // A purchase of nobody that is claimed later is accepted once more, by the ledger; so is what came back of it.
@@ -68,7 +73,13 @@ export const publishMovements = (
   bus: MessageBus,
   work: UnitOfWork,
   movements: readonly PublicMovement[],
-): Promise<void> => enqueueEvents(work, bus, movements.flatMap(eventsOf));
+): Promise<void> => enqueueEvents(work, bus, movements.flatMap(tracedEventsOf));
+
+const tracedEventsOf = (movement: PublicMovement): UnsequencedEvent[] => {
+  const { traceparent } = movement;
+  const events = eventsOf(movement);
+  return traceparent === undefined ? events : events.map((event) => ({ ...event, traceparent }));
+};
 
 const eventsOf = (movement: PublicMovement): OutgoingEvent[] => {
   const { event } = movement;

@@ -12,12 +12,13 @@ export class PurchasesHandler {
   @EventPagePattern('commerce.purchase.completed')
   async completed(@Payload() page: readonly InboundEvent<PurchaseData>[]): Promise<void> {
     await this.intake.take(
-      page.map(({ source, data }) => ({
+      page.map(({ source, data, traceparent }) => ({
         kind: 'purchase',
         source,
         naturalId: data.purchaseId,
         data,
         hash: hashOfContent(data),
+        traceparent,
       })),
     );
   }

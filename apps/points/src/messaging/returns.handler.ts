@@ -12,12 +12,13 @@ export class ReturnsHandler {
   @EventPagePattern('commerce.purchase.returned')
   async returned(@Payload() page: readonly InboundEvent<ReturnData>[]): Promise<void> {
     await this.intake.take(
-      page.map(({ source, data }) => ({
+      page.map(({ source, data, traceparent }) => ({
         kind: 'return',
         source,
         naturalId: data.returnId,
         data,
         hash: hashOfContent(data),
+        traceparent,
       })),
     );
   }

@@ -1,5 +1,5 @@
 import { NO_STREAM, StateCache, type DecodedEvent, type Projection } from '@vafa/event-sourcing';
-import type { MessageBus } from '@vafa/messaging';
+import { traceOf, type MessageBus } from '@vafa/messaging';
 import type { UnitOfWork } from '@vafa/persistence';
 import { pointsAccount } from '../domain/account.js';
 import type { PointsEvent } from '../events/points-event.js';
@@ -68,13 +68,14 @@ export class LedgerProjection implements Projection<PointsEvent> {
     for (const [streamId, folded] of await this.snapshots.read(missing, work)) current.set(streamId, folded);
     const members = new Map<string, string>();
     const movements: PublicMovement[] = [];
-    for (const { id, streamId, revision, recordedAt, event } of page) {
+    for (const { id, streamId, revision, recordedAt, metadata, event } of page) {
       const { state: before } = current.get(streamId) as Folded;
       const account = pointsAccount.evolve(before.account, event);
       current.set(streamId, { revision, state: { ...before, account } });
       members.set(streamId, event.data.memberId);
       const { accountId, available, debt } = account;
-      movements.push({ id, accountId, recordedAt, balance: available - debt, event });
+      const traceparent = traceOf(metadata['traceparent']);
+      movements.push({ id, accountId, recordedAt, balance: available - debt, event, traceparent });
     }
     const accounts = [...current].map(([streamId, { revision, state }]) => {
       const snapshot = snapshotDue(state.account, revision, state.snapshotRevision);

@@ -30,7 +30,7 @@ export class PurchaseReturns {
          select return_claim as id, sum(amount) as amount from points.returned_lines where source = $1 and purchase_id = $2 group by return_claim
        ), named as (
          select claim_id as id, source, natural_id, case status when 'taking' then 'taken' else status end as status, reason
-         from points.claims where source = $1 and purchase_id = $2
+         from points.claims where source = $1 and purchase_id = $2 and kind = 'return'
        )
        select coalesce(named.source, movement.source) as source, coalesce(named.natural_id, movement.return_id) as return_id,
          coalesce(named.status, 'taken') as status, named.reason, coalesce(back.amount, 0) as amount, movement.transaction_id, movement.explanation

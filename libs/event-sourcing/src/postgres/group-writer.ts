@@ -36,12 +36,8 @@ const LOG = new OrderedLog({
   columns: ['stream_id', 'revision', 'event_id', 'type', 'data', 'metadata', 'recorded_at'],
 });
 
-/**
- * Prepared once a connection: planning the statements anew would cost as much as running them. A writer that is frozen between lock and commit
- * would stop all others: the server ends its session after a while, and its commit with it.
- */
+/** Prepared once a connection: planning the statements anew would cost as much as running them. */
 const PREPARE = `
-  set idle_in_transaction_session_timeout = '10s';
   prepare vafa_heads (text[]) as
     select wanted.id, (select max(revision) from eventstore.events where stream_id = wanted.id) as head
     from unnest($1) as wanted(id);

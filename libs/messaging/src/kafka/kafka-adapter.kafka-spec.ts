@@ -44,9 +44,11 @@ const order = (key: string, value: unknown): Message => ({
 
   afterAll(() => database.close());
 
+  const fatal: Error[] = [];
   const open = (settings: Partial<KafkaSettings> = {}, startDeadlineMs = 20_000): KafkaMessageBus => {
     const all = { ...KAFKA_DEFAULTS, brokers, prefix, ...settings };
-    const bus = new KafkaMessageBus({ settings: all, database, startDeadlineMs, publishDeadlineMs: 2_000 });
+    const onFatal = (error: Error): void => void fatal.push(error);
+    const bus = new KafkaMessageBus({ settings: all, database, startDeadlineMs, publishDeadlineMs: 2_000, onFatal });
     buses.push(bus);
     return bus;
   };
@@ -62,6 +64,11 @@ const order = (key: string, value: unknown): Message => ({
   const external = prefix + TOPIC.name;
   const createTopic = (configEntries: { name: string; value: string }[] = [], numPartitions = 3): Promise<unknown> =>
     withAdmin(brokers, (admin) => admin.createTopics({ topics: [{ topic: external, numPartitions, configEntries }] }));
+  const alterTopic = (topic: string, name: string, value: string): Promise<unknown> =>
+    withAdmin(brokers, (admin) => {
+      const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name: topic, configEntries: [{ name, value }] };
+      return admin.alterConfigs({ validateOnly: false, resources: [resource] });
+    });
   const configOf = (topic: string): Promise<Map<string, string>> =>
     withAdmin(brokers, async (admin) => {
       const type = kafkajs.ConfigResourceTypes.TOPIC;
@@ -98,6 +105,12 @@ const order = (key: string, value: unknown): Message => ({
         'an unknown user',
         { ...listener, sasl: { mechanism: 'scram-sha-256', ...user, username: 'nobody' } },
         /refuses the user nobody.*VAFA_KAFKA_USERNAME/,
+      ],
+      [
+        'a mechanism that the brokers do not have',
+        // Those that we speak are all there: one of the client's own that is not.
+        { ...listener, sasl: { mechanism: 'aws' as 'plain', ...user } },
+        /does not take the mechanism aws.*VAFA_KAFKA_SASL_MECHANISM/,
       ],
       [
         'an authority that is not known',
@@ -185,21 +198,21 @@ const order = (key: string, value: unknown): Message => ({
     });
   });
 
+  it('ends where the brokers take no session of such a length', async () => {
+    const bus = open({ sessionTimeoutMs: 3_000 });
+    await bus.ensureTopics([TOPIC]);
+    await collect(bus);
+    await eventually(() =>
+      expect(fatal.splice(0).map(({ message }) => message)).toEqual([
+        expect.stringMatching(/VAFA_KAFKA_SESSION_TIMEOUT_MS/),
+      ]),
+    );
+  });
+
   it('refuses the message that is beyond the limit of the brokers, and no other', async () => {
     const bus = open();
     await bus.ensureTopics([TOPIC]);
-    await withAdmin(brokers, (admin) =>
-      admin.alterConfigs({
-        validateOnly: false,
-        resources: [
-          {
-            type: kafkajs.ConfigResourceTypes.TOPIC,
-            name: external,
-            configEntries: [{ name: 'max.message.bytes', value: '2000' }],
-          },
-        ],
-      }),
-    );
+    await alterTopic(external, 'max.message.bytes', '2000');
     const received = await collect(bus);
     const large = { ...order('b', 0), value: randomBytes(4_000) };
     await eventually(() => expect(bus.publish([large])).rejects.toThrow(/max.message.bytes/));
@@ -209,6 +222,23 @@ const order = (key: string, value: unknown): Message => ({
     await eventually(() =>
       expect(new Set(received.map(({ value }) => value.toString()))).toEqual(new Set(['1', '2', '3'])),
     );
+  });
+
+  it('goes on with what is well while a topic is gone, and sends none of it more than once again', async () => {
+    const bus = open();
+    await bus.ensureTopics([TOPIC, { ...TOPIC, name: 'gone' }]);
+    const received = await collect(bus);
+    const lost = { ...order('a', 0), topic: 'gone' };
+    await bus.publish([lost, order('a', 0)]);
+    await withAdmin(brokers, (admin) => admin.deleteTopics({ topics: [`${prefix}gone`] }));
+    const refused = expect(bus.publish([lost])).rejects.toThrow(/lacks a topic/);
+    for (const n of [1, 2, 3]) await bus.publish([order(`key ${n}`, n)]);
+    await database.transaction((work) => bus.enqueue(work, [lost, order('a', 4)]));
+    await refused;
+    const counts = (): number[] => [1, 2, 3, 4].map((n) => received.filter(({ value }) => Number(value) === n).length);
+    await eventually(() => expect(Math.min(...counts())).toBeGreaterThanOrEqual(1));
+    await expect(bus.publish([lost])).rejects.toThrow(/lacks a topic/);
+    expect(Math.max(...counts())).toBeLessThanOrEqual(2);
   });
 
   it('takes keys, headers and values that other producers send, whatever they are', async () => {

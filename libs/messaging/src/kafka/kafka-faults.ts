@@ -9,6 +9,7 @@ export type KafkaFaultKind =
   | 'mechanism'
   | 'no-sasl'
   | 'unauthorised'
+  | 'session-timeout'
   | 'missing-topic'
   | 'partitions'
   | 'replication'
@@ -102,6 +103,13 @@ const ROWS: readonly Row[] = [
       `${at(settings)} does not let ${user(settings)} do this: give the user of VAFA_KAFKA_USERNAME the rights that docs/operations.md lists; where it may not create topics, create them and set VAFA_KAFKA_CREATE_TOPICS=false.`,
   },
   {
+    kind: 'session-timeout',
+    where: /INVALID_SESSION_TIMEOUT|session timeout is not within/i,
+    heals: false,
+    sentence: (settings) =>
+      `${at(settings)} takes no session of ${settings.sessionTimeoutMs} ms: set VAFA_KAFKA_SESSION_TIMEOUT_MS between group.min.session.timeout.ms and group.max.session.timeout.ms of the brokers, which are 6000 and 1800000 unless set.`,
+  },
+  {
     kind: 'policy',
     where: /POLICY_VIOLATION|INVALID_CONFIG|INVALID_PARTITIONS/,
     heals: false,
@@ -187,6 +195,6 @@ export const faultOf = (error: unknown, settings: KafkaSettings): KafkaFault => 
   return new KafkaFault('other', `${at(settings)}: ${message}`, !(error instanceof TypeError), error);
 };
 
-/** Faults that end a process in the middle of its work: somebody took its rights away. */
+/** Faults that end a process in the middle of its work: somebody took its rights away, or it can join no group. */
 export const endsProcess = ({ kind }: KafkaFault): boolean =>
-  kind === 'credentials' || kind === 'mechanism' || kind === 'unauthorised';
+  kind === 'credentials' || kind === 'mechanism' || kind === 'unauthorised' || kind === 'session-timeout';

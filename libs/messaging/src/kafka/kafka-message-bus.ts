@@ -1,9 +1,10 @@
 import { pause, StartupError, type Database, type UnitOfWork } from '@vafa/persistence';
-import kafkajs, { type Admin } from 'kafkajs';
+import type { Admin } from 'kafkajs';
 import { assertMessages, assertSubscription } from '../limits.js';
 import type { BusSubscribeOptions, Message, MessageBus, Subscription, TopicSpec } from '../message-bus.js';
 import { createClient, type KafkaClient, type KafkaLog } from './kafka-client.js';
 import { faultOf, KafkaFault, type KafkaFaultKind } from './kafka-faults.js';
+import { KafkaPartitions } from './kafka-partitions.js';
 import { KafkaPublisher } from './kafka-publisher.js';
 import type { KafkaSettings } from './kafka-settings.js';
 import { KafkaSubscription, type KafkaActivity } from './kafka-subscription.js';
@@ -66,12 +67,14 @@ export class KafkaMessageBus implements MessageBus {
     this.consuming = createClient(this.settings, { retries: 20, initialRetryTime: 100, maxRetryTime: 1_000 }, this.log);
     this.admin = asking.admin();
     this.topics = new KafkaTopics(this.admin, this.settings, (message) => this.log('warn', message, { part: 'kafka' }));
+    const partitions = new KafkaPartitions();
     this.publisher = new KafkaPublisher({
       producer: asking.producer({
         allowAutoTopicCreation: false,
-        createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+        createPartitioner: partitions.partitioner,
         retry: { retries: 0 },
       }),
+      partitions,
       external: (topic) => this.topics.external(topic),
       faultOf: (error) => this.fault(error),
       deadlineMs: options.publishDeadlineMs ?? PUBLISH_DEADLINE_MS,
@@ -79,7 +82,7 @@ export class KafkaMessageBus implements MessageBus {
     });
     this.outbox = new Outbox({
       database: options.database,
-      send: (messages) => this.publisher.publish(messages),
+      send: (messages, onDurable) => this.publisher.publish(messages, onDurable),
       onError: this.onError,
     });
   }
@@ -141,11 +144,18 @@ export class KafkaMessageBus implements MessageBus {
     return this.outbox.lag();
   }
 
+  /** Topics whose messages stay in the outbox of this process, behind one that Kafka refuses. */
+  stoppedTopics(): string[] {
+    return this.outbox.stoppedTopics();
+  }
+
   /** Stops consuming, then the relay, then what publishes for both. */
   async close(): Promise<void> {
     if (this.ended.signal.aborted) return;
     this.ended.abort();
     await Promise.all([...this.subscriptions].map((subscription) => subscription.close()));
+    // Brokers that are away must not use up what whoever stops this process grants it.
+    this.publisher.hurry();
     await this.outbox.close();
     await this.publisher.close();
     await this.admin.disconnect();

@@ -24,6 +24,8 @@ export type PagesOptions = {
 type Fetched = {
   readonly payload: EachBatchPayload;
   readonly messages: readonly KafkaMessage[];
+  /** Under which it was fetched. */
+  readonly generation: Generation;
   taken: number;
   readonly settle: PromiseWithResolvers<void>;
 };
@@ -44,10 +46,12 @@ export class Pages {
   /** Messages of one partition; resolves when they are taken or given back, rejects with what the client has to know. */
   add(payload: EachBatchPayload): Promise<void> {
     const { topic, partition, messages } = payload.batch;
+    const generation = this.options.generation();
+    if (!generation.has(topic, partition)) return Promise.resolve();
     const name = `${topic}/${partition % LANES}`;
     let lane = this.lanes.get(name);
     if (lane === undefined) this.lanes.set(name, (lane = new Lane(this, this.options.internal(topic))));
-    return lane.add({ payload, messages, taken: 0, settle: Promise.withResolvers() });
+    return lane.add({ payload, messages, generation, taken: 0, settle: Promise.withResolvers() });
   }
 
   /** True while a page is under way. */
@@ -73,7 +77,11 @@ export class Pages {
 class Lane {
   private waiting: Fetched[] = [];
   private running: Promise<void> | undefined;
-  private restMs = REDELIVERY_MIN_MS;
+  /**
+   * How long those partitions rest whose last page failed, if it fails again. They are taken alone until it does not: what stands in the way of one
+   * is no reason to hold up the others of its page.
+   */
+  private readonly restsMs = new Map<number, number>();
 
   constructor(
     private readonly pages: Pages,
@@ -91,20 +99,28 @@ class Lane {
   }
 
   private async run(): Promise<void> {
-    // What one answer of a broker brought is added in one turn, and goes together.
-    await Promise.resolve();
-    while (this.waiting.length > 0) {
-      const generation = this.pages.options.generation();
-      if (generation.signal.aborted) this.giveBack(this.waiting, generation);
-      else await this.work(this.take(), generation);
+    try {
+      // What one answer of a broker brought is added in one turn, and goes together.
+      await Promise.resolve();
+      while (this.waiting.length > 0) {
+        const over = this.waiting.filter(({ generation }) => generation.signal.aborted);
+        if (over.length > 0) this.giveBack(over);
+        else await this.work(this.take());
+      }
+    } catch (error) {
+      this.pages.options.onError(error);
+      for (const { settle } of this.waiting.splice(0)) settle.reject(error);
     }
     this.running = undefined;
   }
 
   private take(): Slice[] {
+    const [first] = this.waiting;
+    const alone = first !== undefined && this.restsMs.has(partitionOf(first));
+    const together = alone ? [first] : this.waiting.filter((fetched) => !this.restsMs.has(partitionOf(fetched)));
     const slices: Slice[] = [];
     let room = this.pages.options.pageSize;
-    for (const fetched of this.waiting) {
+    for (const fetched of together) {
       const count = Math.min(room, fetched.messages.length - fetched.taken);
       slices.push({ fetched, end: fetched.taken + count });
       room -= count;
@@ -113,27 +129,33 @@ class Lane {
     return slices;
   }
 
-  private async work(slices: readonly Slice[], generation: Generation): Promise<void> {
+  private async work(slices: readonly Slice[]): Promise<void> {
+    const [first] = slices;
+    if (first === undefined) return;
     const { handler, onError } = this.pages.options;
+    const { generation } = first.fetched;
     try {
       await handler(this.batch(slices, generation));
     } catch (error) {
       onError(error);
       return this.failed(slices, generation);
     }
-    this.restMs = REDELIVERY_MIN_MS;
+    for (const { fetched } of slices) this.restsMs.delete(partitionOf(fetched));
     if (await this.commit(slices, generation)) this.advance(slices);
-    else this.giveBack(this.waiting, generation);
+    else this.giveBack(this.waiting.filter((fetched) => fetched.generation === generation));
   }
 
-  /** The page comes again after a while, before anything later of its partitions. */
+  /** The page comes again after a while, before anything later of its partitions: first each of them for itself, to see which it is. */
   private failed(slices: readonly Slice[], generation: Generation): void {
     const failed = slices.map(({ fetched }) => fetched);
-    if (!generation.signal.aborted && !generation.isStale()) {
-      for (const fetched of failed) this.pages.rest(fetched, this.restMs);
-      this.restMs = Math.min(this.restMs * 2, REDELIVERY_MAX_MS);
-    }
-    this.giveBack(failed, generation);
+    const [first] = failed;
+    if (first === undefined) return;
+    if (generation.signal.aborted || generation.isStale()) return this.giveBack(failed);
+    if (failed.length > 1) return failed.forEach((one) => void this.restsMs.set(partitionOf(one), REDELIVERY_MIN_MS));
+    const restMs = this.restsMs.get(partitionOf(first)) ?? REDELIVERY_MIN_MS;
+    this.restsMs.set(partitionOf(first), Math.min(restMs * 2, REDELIVERY_MAX_MS));
+    this.pages.rest(first, restMs);
+    this.giveBack(failed);
   }
 
   private advance(slices: readonly Slice[]): void {
@@ -147,9 +169,9 @@ class Lane {
   }
 
   /** Gives the rest of what was fetched back to the client: it is fetched again, by whoever has the partition then. */
-  private giveBack(given: readonly Fetched[], generation: Generation): void {
-    const { reason } = generation;
-    for (const { settle } of given) {
+  private giveBack(given: readonly Fetched[]): void {
+    for (const { settle, generation } of given) {
+      const { reason } = generation;
       if (reason === undefined) settle.resolve();
       else settle.reject(reason);
     }
@@ -165,10 +187,12 @@ class Lane {
     const partitions = slices.map(({ fetched, end }) => offsetAfter(fetched, end));
     const offsets = { topics: [{ topic: payload.batch.topic, partitions }] };
     for (let attempt = 1; ; attempt++) {
+      // The client commits in the name of the generation that it is in, whatever the page was fetched under.
+      if (generation.isLost()) return false;
       try {
         await payload.commitOffsetsIfNecessary(offsets);
         generation.heard();
-        return true;
+        return !generation.isLost();
       } catch (error) {
         if (generation.failed(error)) return false;
         this.pages.options.onError(error);
@@ -191,12 +215,23 @@ class Lane {
         return fetched.messages.slice(fetched.taken, end).map((message) => received(topic, partition, message));
       }),
       epoch: generation.epoch,
-      heartbeat: async () => first?.fetched.payload.heartbeat(),
+      heartbeat: () => beat(first?.fetched.payload, generation),
       isStale: () => generation.isStale(),
       signal: generation.signal,
     };
   }
 }
+
+const partitionOf = ({ payload }: Fetched): number => payload.batch.partition;
+
+/** That the group gathers, or has gone on, is seen by the page's end. */
+const beat = async (payload: EachBatchPayload | undefined, generation: Generation): Promise<void> => {
+  try {
+    await payload?.heartbeat();
+  } catch (error) {
+    if (!generation.failed(error)) throw error;
+  }
+};
 
 const NEVER = new AbortController().signal;
 

@@ -1,7 +1,8 @@
 import { pause } from '@vafa/persistence';
-import type { Producer, TopicMessages } from 'kafkajs';
+import type { Message as KafkaRecord, Producer, TopicMessages } from 'kafkajs';
 import type { Message } from '../message-bus.js';
 import { KafkaFault } from './kafka-faults.js';
+import type { KafkaPartitions } from './kafka-partitions.js';
 
 /** A call of 500 costs little more than one of 1, and bigger ones bring nothing. */
 const CALL_MESSAGES_MAX = 500;
@@ -12,24 +13,39 @@ const WAITING_BYTES_MAX = 64 * 1_024 * 1_024;
 const BACKOFF_MIN_MS = 50;
 const BACKOFF_MAX_MS = 1_000;
 const SEND_TIMEOUT_MS = 10_000;
+/** Within it the brokers that are there answer; for others whoever stops does not wait. */
+const CLOSING_DEADLINE_MS = 5_000;
 
 type Job = {
-  readonly messages: readonly Message[];
-  /** How many of its messages are durable. */
-  sent: number;
+  /** How many of its messages are not durable yet. */
+  left: number;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
-  readonly timer: NodeJS.Timeout;
+  readonly onDurable: (message: Message) => void;
+  readonly done: Promise<void>;
+  deadline: number;
+  timer: NodeJS.Timeout;
   ended: boolean;
   lastFault: KafkaFault | undefined;
 };
 
-/** Some messages of one job that go in a call. */
-type Part = { readonly job: Job; readonly count: number };
+/** A message on its way. */
+type Item = {
+  readonly job: Job;
+  readonly message: Message;
+  /** As the brokers know it. */
+  readonly topic: string;
+  readonly record: KafkaRecord;
+  readonly bytes: number;
+};
+
+/** Messages of one partition that has a failed call behind it, in their order. */
+type Lane = { readonly items: Item[]; callMessages: number };
 
 export type PublisherOptions = {
-  /** A client's producer that does not try again by itself. */
+  /** A client's producer that does not try again by itself, with the partitioner of `partitions`. */
   readonly producer: Producer;
+  readonly partitions: KafkaPartitions;
   readonly external: (topic: string) => string;
   readonly faultOf: (error: unknown) => KafkaFault;
   /** What has not been acknowledged by then is rejected; its outcome is unknown. */
@@ -39,21 +55,31 @@ export type PublisherOptions = {
 };
 
 /**
- * Sends what gathered while the call before it was under way, in the order in which it was asked for. A call that fails in any part is sent
- * again as a whole: the client's own repetition takes for acknowledged what it skipped when a leader moves (tulios/kafkajs#1798).
+ * Sends what gathered while the call before it was under way, in the order in which it was asked for. An answer of the client says of a call only
+ * that all of it succeeded or that some of it failed, and its own repetition takes for acknowledged what it skipped when a leader moves
+ * (tulios/kafkajs#1798). So what a failed call held is sent again by us, each partition in calls of its own: those that are well are done at once, and
+ * one that is not holds up nobody else. While a partition has such a lane, whatever comes for it waits there, behind what came before.
  */
 export class KafkaPublisher {
-  private readonly waiting: Job[] = [];
+  private readonly waiting: Item[] = [];
+  private readonly lanes = new Map<string, Lane>();
+  private readonly jobs = new Set<Job>();
   private readonly ended = new AbortController();
   private waitingBytes = 0;
   private running: Promise<void> | undefined;
   private callMessages = CALL_MESSAGES_MAX;
-  private connected = false;
+  private connecting: Promise<void> | undefined;
+  private deadlineMs: number;
 
-  constructor(private readonly options: PublisherOptions) {}
+  constructor(private readonly options: PublisherOptions) {
+    this.deadlineMs = options.deadlineMs;
+  }
 
-  /** Resolves when every message is in every copy that the topic asks for. @throws KafkaFault. */
-  publish(messages: readonly Message[]): Promise<void> {
+  /**
+   * Resolves when every message is in every copy that the topic asks for. Of each that is, `onDurable` is told, also where others of the call fail.
+   * @throws KafkaFault.
+   */
+  publish(messages: readonly Message[], onDurable: (message: Message) => void = () => undefined): Promise<void> {
     if (messages.length === 0) return Promise.resolve();
     const bytes = messages.reduce((sum, message) => sum + sizeOf(message), 0);
     if (this.waitingBytes > 0 && this.waitingBytes + bytes > WAITING_BYTES_MAX)
@@ -61,31 +87,55 @@ export class KafkaPublisher {
         new KafkaFault('timeout', 'more messages wait for Kafka than fit in memory', true, undefined),
       );
     this.waitingBytes += bytes;
-    const done = new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => this.expire(job), this.options.deadlineMs);
-      const job: Job = { messages, sent: 0, resolve, reject, timer, ended: false, lastFault: undefined };
-      this.waiting.push(job);
-      this.running ??= this.run();
-    });
+    const { deadlineMs } = this;
+    const deadline = performance.now() + deadlineMs;
+    const timer = setTimeout(() => this.expire(job), deadlineMs);
+    const { promise: done, resolve, reject } = Promise.withResolvers<void>();
+    const left = messages.length;
+    const job: Job = { left, done, resolve, reject, onDurable, deadline, timer, ended: false, lastFault: undefined };
+    this.jobs.add(job);
+    for (const message of messages) this.waiting.push(this.item(job, message));
+    this.running ??= this.run();
     return done.finally(() => (this.waitingBytes -= bytes));
   }
 
-  /** Resolves when nothing waits any more, at the latest when the last deadline has passed. */
+  /** Who still waits has 5 s from now on: the process is to stop. */
+  hurry(): void {
+    this.deadlineMs = Math.min(this.deadlineMs, CLOSING_DEADLINE_MS);
+    const latest = performance.now() + this.deadlineMs;
+    for (const job of this.jobs) {
+      if (job.deadline <= latest) continue;
+      job.deadline = latest;
+      clearTimeout(job.timer);
+      job.timer = setTimeout(() => this.expire(job), this.deadlineMs);
+    }
+  }
+
+  /** Resolves when nobody waits any more, at the latest when the last deadline has passed. */
   async close(): Promise<void> {
-    while (this.running !== undefined) await this.running;
+    this.hurry();
+    while (this.jobs.size > 0) await Promise.allSettled([...this.jobs].map(({ done }) => done));
     this.ended.abort();
     await this.options.producer.disconnect();
   }
 
+  private item(job: Job, message: Message): Item {
+    const { key, value, headers } = message;
+    const record: KafkaRecord = { key, value, ...(headers && { headers: { ...headers } }) };
+    return { job, message, topic: this.options.external(message.topic), record, bytes: sizeOf(message) };
+  }
+
   private expire(job: Job): void {
-    const { deadlineMs, faultOf } = this.options;
-    const cause = job.lastFault ?? faultOf(new Error(`no acknowledgement before the deadline of ${deadlineMs} ms`));
+    const { faultOf } = this.options;
+    const cause =
+      job.lastFault ?? faultOf(new Error(`no acknowledgement before the deadline of ${this.deadlineMs} ms`));
     this.end(job, () => job.reject(cause));
   }
 
   private end(job: Job, tell: () => void): void {
     if (job.ended) return;
     job.ended = true;
+    this.jobs.delete(job);
     clearTimeout(job.timer);
     tell();
   }
@@ -93,81 +143,149 @@ export class KafkaPublisher {
   private async run(): Promise<void> {
     // Calls made in the same turn go together.
     await Promise.resolve();
-    let backoffMs = BACKOFF_MIN_MS;
-    for (let parts = this.take(); parts.length > 0; parts = this.take()) {
+    for (let items = this.take(); items.length > 0; items = this.take()) {
       try {
-        await this.send(parts);
-        backoffMs = BACKOFF_MIN_MS;
+        await this.send(items);
+        this.callMessages = Math.min(this.callMessages * 2, CALL_MESSAGES_MAX);
       } catch (error) {
-        if (this.fail(parts, this.options.faultOf(error))) continue;
-        await pause(backoffMs, this.ended.signal);
-        backoffMs = Math.min(backoffMs * 2, BACKOFF_MAX_MS);
+        const fault = this.options.faultOf(error);
+        if (fault.kind === 'too-large') this.callMessages = Math.max(1, items.length >> 1);
+        this.note(items, fault);
+        for (const item of items) this.defer(item);
       }
     }
     this.running = undefined;
   }
 
-  /** The next messages of those who still wait. */
-  private take(): Part[] {
-    while (this.waiting[0]?.ended === true) this.waiting.shift();
-    const parts: Part[] = [];
-    let room = this.callMessages;
-    let bytes = CALL_BYTES_MAX;
-    for (const job of this.waiting) {
-      if (job.ended) continue;
-      let count = 0;
-      for (let at = job.sent; at < job.messages.length && room > 0; at++, count++, room--) {
-        const size = sizeOf(job.messages[at]);
-        if (size > bytes && room < this.callMessages) return count > 0 ? [...parts, { job, count }] : parts;
-        bytes -= size;
+  /** The next messages of those who still wait, without those whose partition has a lane. */
+  private take(): Item[] {
+    for (;;) {
+      const items = takeFrom(this.waiting, this.callMessages);
+      if (this.lanes.size === 0 || items.length === 0) return items;
+      const free: Item[] = [];
+      for (const item of items) {
+        if (this.lanes.has(this.laneOf(item))) this.defer(item);
+        else free.push(item);
       }
-      if (count > 0) parts.push({ job, count });
-      if (room === 0) break;
-    }
-    return parts;
-  }
-
-  private async send(parts: readonly Part[]): Promise<void> {
-    const { producer, external } = this.options;
-    if (!this.connected) {
-      await producer.connect();
-      this.connected = true;
-    }
-    const messages = parts.flatMap(({ job, count }) => job.messages.slice(job.sent, job.sent + count));
-    const topicMessages = [...Map.groupBy(messages, ({ topic }) => topic)].map(([topic, ofTopic]): TopicMessages => ({
-      topic: external(topic),
-      messages: ofTopic.map(({ key, value, headers }) => ({ key, value, ...(headers && { headers: { ...headers } }) })),
-    }));
-    await producer.sendBatch({ acks: -1, timeout: SEND_TIMEOUT_MS, topicMessages });
-    this.callMessages = Math.min(this.callMessages * 2, CALL_MESSAGES_MAX);
-    for (const { job, count } of parts) {
-      job.sent += count;
-      if (job.sent === job.messages.length) this.end(job, job.resolve);
+      if (free.length > 0) return free;
     }
   }
 
-  /** Answers true where the next attempt need not wait. */
-  private fail(parts: readonly Part[], fault: KafkaFault): boolean {
-    const count = parts.reduce((sum, part) => sum + part.count, 0);
-    if (fault.kind === 'too-large' && count > 1) {
+  /** The lane where it would have to wait. What is not known to be of another partition waits with its whole topic. */
+  private laneOf({ topic, record }: Item): string {
+    const whole = `${topic}/*`;
+    if (this.lanes.has(whole)) return whole;
+    return `${topic}/${this.options.partitions.assign(topic, record) ?? '*'}`;
+  }
+
+  private defer(item: Item): void {
+    const name = this.laneOf(item);
+    const there = this.lanes.get(name);
+    if (there !== undefined) return void there.items.push(item);
+    const lane: Lane = { items: [item], callMessages: CALL_MESSAGES_MAX };
+    this.lanes.set(name, lane);
+    void this.workOff(name, lane);
+  }
+
+  /** Sends what is in a lane until nothing is left, also of what came meanwhile. */
+  private async workOff(name: string, lane: Lane): Promise<void> {
+    // What the failed call held comes in one turn, and goes together.
+    await Promise.resolve();
+    let backoffMs = BACKOFF_MIN_MS;
+    for (let items = takeFrom(lane.items, lane.callMessages); items.length > 0;) {
+      try {
+        await this.send(items);
+        lane.callMessages = Math.min(lane.callMessages * 2, CALL_MESSAGES_MAX);
+        backoffMs = BACKOFF_MIN_MS;
+      } catch (error) {
+        if (this.fail(lane, items, this.options.faultOf(error))) {
+          await pause(backoffMs, this.ended.signal);
+          backoffMs = Math.min(backoffMs * 2, BACKOFF_MAX_MS);
+          if (this.split(name, lane)) return;
+        }
+      }
+      items = takeFrom(lane.items, lane.callMessages);
+    }
+    this.lanes.delete(name);
+  }
+
+  /** A call of one lane failed. Answers whether the next attempt has to wait. */
+  private fail(lane: Lane, items: readonly Item[], fault: KafkaFault): boolean {
+    if (fault.kind === 'too-large' && items.length > 1) {
       // It may be the call that is too large, or one message in it: halved until it is known.
-      this.callMessages = Math.max(1, count >> 1);
-      return true;
+      lane.callMessages = items.length >> 1;
+      lane.items.unshift(...items);
+      return false;
     }
     if (!fault.heals) {
-      for (const { job } of parts) this.end(job, () => job.reject(fault));
-      return true;
+      for (const { job } of items) this.end(job, () => job.reject(fault));
+      return false;
     }
+    this.note(items, fault);
+    lane.items.unshift(...items);
+    return true;
+  }
+
+  private note(items: readonly Item[], fault: KafkaFault): void {
     this.options.onRetry(fault);
-    for (const { job } of parts) job.lastFault = fault;
-    return false;
+    for (const { job } of items) job.lastFault = fault;
+  }
+
+  /** The lane of a whole topic becomes those of its partitions once they are known. */
+  private split(name: string, { items }: Lane): boolean {
+    if (!name.endsWith('/*')) return false;
+    const { partitions } = this.options;
+    if (items.some(({ topic, record }) => partitions.assign(topic, record) === undefined)) return false;
+    this.lanes.delete(name);
+    for (const item of items) this.defer(item);
+    return true;
+  }
+
+  private async send(items: readonly Item[]): Promise<void> {
+    const { producer } = this.options;
+    await this.connect();
+    const topicMessages = [...Map.groupBy(items, ({ topic }) => topic)].map(([topic, ofTopic]): TopicMessages => ({
+      topic,
+      messages: ofTopic.map(({ record }) => record),
+    }));
+    await producer.sendBatch({ acks: -1, timeout: SEND_TIMEOUT_MS, topicMessages });
+    for (const { job, message } of items) {
+      job.onDurable(message);
+      if (--job.left === 0) this.end(job, job.resolve);
+    }
+  }
+
+  private async connect(): Promise<void> {
+    this.connecting ??= this.options.producer.connect();
+    try {
+      await this.connecting;
+    } catch (error) {
+      this.connecting = undefined;
+      throw error;
+    }
   }
 }
 
+/** Takes what fits in a call from the front, and at least one; what nobody waits for any more is left out. */
+const takeFrom = (queue: Item[], messagesMax: number): Item[] => {
+  const taken: Item[] = [];
+  let bytes = CALL_BYTES_MAX;
+  let seen = 0;
+  for (const item of queue) {
+    if (!item.job.ended) {
+      if (taken.length === messagesMax || (taken.length > 0 && item.bytes > bytes)) break;
+      taken.push(item);
+      bytes -= item.bytes;
+    }
+    seen++;
+  }
+  queue.splice(0, seen);
+  return taken;
+};
+
 const HEADER_ROUGHLY = 64;
 
-const sizeOf = (message: Message | undefined): number => {
-  if (message === undefined) return 0;
-  const headers = message.headers === undefined ? 0 : Object.keys(message.headers).length * HEADER_ROUGHLY;
-  return message.value.length + (message.key?.length ?? 0) + headers + HEADER_ROUGHLY;
+const sizeOf = ({ key, value, headers }: Message): number => {
+  const headerBytes = headers === undefined ? 0 : Object.keys(headers).length * HEADER_ROUGHLY;
+  return value.length + (key?.length ?? 0) + headerBytes + HEADER_ROUGHLY;
 };

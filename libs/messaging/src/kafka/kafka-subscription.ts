@@ -42,13 +42,17 @@ export class KafkaSubscription implements Subscription {
   private heartbeat: (() => Promise<void>) | undefined;
   private readonly beating: NodeJS.Timeout;
   private lastFetchMs = performance.now();
+  /** Grows until the group is joined: a client that starts is not yet one that consumes. */
+  private revivalMs = REVIVAL_MIN_MS;
   private closing: Promise<void> | undefined;
   private fatal: KafkaFault | undefined;
+  /** Resolves when the client has joined its group, or given up. */
+  private joined: Promise<void> = Promise.resolve();
   private readonly ended = new AbortController();
 
   private constructor(private readonly options: SubscriptionOptions) {
     const { client, group, names, sessionTimeoutMs } = options;
-    this.generation = new Generation(0, sessionTimeoutMs);
+    this.generation = new Generation(0, sessionTimeoutMs, {});
     this.pages = new Pages({
       pageSize: options.pageSize,
       handler: options.handler,
@@ -116,16 +120,18 @@ export class KafkaSubscription implements Subscription {
   private async start(): Promise<void> {
     const { names, topics } = this.options;
     await this.consumer.connect();
+    // Closed meanwhile, by somebody who found nothing to disconnect yet.
+    if (this.ended.signal.aborted) return this.consumer.disconnect();
     await this.consumer.subscribe({ topics: topics.map((topic) => names.external(topic)), fromBeginning: true });
     // Not awaited: joining takes as long as the other members need to finish what they have under way.
-    this.consumer
+    this.joined = this.consumer
       .run({
         autoCommit: false,
         eachBatchAutoResolve: false,
         partitionsConsumedConcurrently: PARTITIONS_AT_ONCE_MAX,
         eachBatch: (payload) => this.take(payload),
       })
-      .catch((error: unknown) => this.revive(error));
+      .catch((error: unknown) => void this.revive(error));
   }
 
   private async take(payload: EachBatchPayload): Promise<void> {
@@ -137,8 +143,11 @@ export class KafkaSubscription implements Subscription {
   private listen(): void {
     const { consumer, options } = this;
     const { GROUP_JOIN, HEARTBEAT, FETCH, CRASH } = consumer.events;
-    consumer.on(GROUP_JOIN, () => {
-      this.generation = new Generation(this.generation.epoch + 1, options.sessionTimeoutMs);
+    consumer.on(GROUP_JOIN, ({ payload: { memberAssignment } }) => {
+      const before = this.generation;
+      before.replace();
+      this.generation = new Generation(before.epoch + 1, options.sessionTimeoutMs, memberAssignment);
+      this.revivalMs = REVIVAL_MIN_MS;
       if (this.closing !== undefined) this.generation.end();
       this.lastFetchMs = performance.now();
       options.onActivity('rebalance');
@@ -156,7 +165,7 @@ export class KafkaSubscription implements Subscription {
   /** Long work must not look like death; the client itself beats between fetches only. */
   private async beat(): Promise<void> {
     const { generation, heartbeat } = this;
-    if (heartbeat === undefined || generation.signal.aborted || !this.pages.isBusy()) return;
+    if (heartbeat === undefined || !generation.isMember() || !this.pages.isBusy()) return;
     try {
       await heartbeat();
     } catch (error) {
@@ -169,17 +178,18 @@ export class KafkaSubscription implements Subscription {
   /** The client gives up at some errors that pass: it is begun anew until it goes on, or cannot. */
   private async revive(error: unknown): Promise<void> {
     let fault = this.options.faultOf(error);
-    for (let milliseconds = REVIVAL_MIN_MS; !this.ended.signal.aborted;) {
+    while (!this.ended.signal.aborted) {
       if (endsProcess(fault)) return this.end(fault);
       this.options.onActivity('reconnect');
       this.options.onError(fault);
+      const milliseconds = this.revivalMs;
+      this.revivalMs = Math.min(milliseconds * 2, REVIVAL_MAX_MS);
       await pause(milliseconds, this.ended.signal);
       if (this.ended.signal.aborted) return;
       try {
         return await this.start();
       } catch (again) {
         fault = this.options.faultOf(again);
-        milliseconds = Math.min(milliseconds * 2, REVIVAL_MAX_MS);
       }
     }
   }
@@ -209,8 +219,11 @@ export class KafkaSubscription implements Subscription {
     this.pages.close();
     const timer = AbortSignal.timeout(CLOSE_TIMEOUT_MS);
     const timedOut = new Promise<void>((resolve) => timer.addEventListener('abort', () => resolve()));
+    // The client forgets a join that is under way: disconnected before its end, it would become a member that nobody can stop any more.
+    const gone = this.joined.then(() => this.consumer.disconnect());
+    gone.catch(() => undefined);
     try {
-      await Promise.race([this.consumer.disconnect(), timedOut]);
+      await Promise.race([gone, timedOut]);
     } finally {
       clearInterval(this.beating);
     }

@@ -16,12 +16,16 @@ const RECORD_BYTES_MAX = MESSAGE_BYTES_MAX + HEADERS_BYTES_MAX + KEY_BYTES_MAX +
 /** What topics that we create take in one batch: Kafka's own default, whatever these brokers have in its place. */
 const BATCH_BYTES = 1_048_588;
 
+/** So many brokers are there to outlive one of them. */
+const CLUSTER_BROKERS_MIN = 3;
+
 type Found = { readonly partitions: number; readonly replicas: number };
 type Entry = { readonly value: string; readonly ownToTopic: boolean };
 
 /** The topics that were seen; a topic's name here is ours, without the prefix. */
 export class KafkaTopics {
   private readonly known = new Set<string>();
+  private copiesToldOf = false;
 
   constructor(
     private readonly admin: Admin,
@@ -53,6 +57,7 @@ export class KafkaTopics {
     const present = specs.filter(({ name }) => there.has(name));
     if (present.length > 0) await this.check(present, there);
     for (const { name } of specs) this.known.add(name);
+    if (this.settings.replication === null && !this.copiesToldOf) await this.checkCopies(specs);
   }
 
   /** Those that were not seen yet. */
@@ -155,6 +160,19 @@ export class KafkaTopics {
       this.warn(
         `topic ${this.external(name)} has min.insync.replicas ${insync} and ${replicas} copies: nothing can be written to it`,
       );
+  }
+
+  /** Brokers are often left at one copy of what they create: their number then protects nothing. Told once, of whichever topics come first. */
+  private async checkCopies(specs: readonly TopicSpec[]): Promise<void> {
+    const brokers = (await this.admin.describeCluster()).brokers.length;
+    if (brokers < CLUSTER_BROKERS_MIN) return;
+    const single = [...(await this.found(specs.map(({ name }) => name)))].filter(([, { replicas }]) => replicas === 1);
+    if (single.length === 0) return;
+    this.copiesToldOf = true;
+    const names = single.map(([name]) => this.external(name)).join(', ');
+    this.warn(
+      `one copy only of ${names}, on ${brokers} brokers: what is in it is lost with the broker that has it. VAFA_KAFKA_REPLICATION=3 and VAFA_KAFKA_MIN_INSYNC_REPLICAS=2 make new topics outlive one of them; those that exist have to be reassigned.`,
+    );
   }
 
   private checkSize(name: string, bytes: number): void {

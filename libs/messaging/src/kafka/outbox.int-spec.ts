@@ -3,6 +3,7 @@ import { Database, migrate } from '@vafa/persistence';
 import { deferred, eventually, withTestDatabase } from '@vafa/testing';
 import type { Message } from '../message-bus.js';
 import { messagingMigrations } from '../postgres/migrations.js';
+import { KafkaFault } from './kafka-faults.js';
 import { Outbox, type OutboxOptions } from './outbox.js';
 
 const test = withTestDatabase();
@@ -10,6 +11,7 @@ const TOPIC = { name: 'orders', partitions: 4, retentionMs: 50 };
 
 let database: Database;
 let outboxes: Outbox[];
+let errors: unknown[];
 
 beforeEach(async () => {
   await migrate(test.url, [messagingMigrations], () => undefined);
@@ -18,6 +20,7 @@ beforeEach(async () => {
   database = await Database.connect({ url: test.url, schema, role, poolSize: 6, applicationName: 'outbox', onError });
   await database.query('truncate messaging.log, messaging.offsets, messaging.topics');
   outboxes = [];
+  errors = [];
 });
 
 afterEach(async () => {
@@ -26,7 +29,8 @@ afterEach(async () => {
 });
 
 const open = async (send: OutboxOptions['send'], retention?: OutboxOptions['retention']): Promise<Outbox> => {
-  const outbox = new Outbox({ database, send, onError: () => undefined, ...(retention && { retention }) });
+  const onError = (error: unknown): void => void errors.push(error);
+  const outbox = new Outbox({ database, send, onError, ...(retention && { retention }) });
   outboxes.push(outbox);
   await outbox.ensureTopics([TOPIC]);
   return outbox;
@@ -52,6 +56,36 @@ describe('Outbox', () => {
     await eventually(() => expect(sent.flat().at(-1)).toBe(3));
     const acknowledged = sent.slice(2).flat();
     expect(acknowledged).toEqual([1, 2, 3]);
+    await eventually(async () => expect(await outbox.lag()).toBe(0));
+  });
+
+  it('does not send again what Kafka has of a page that it did not take whole', async () => {
+    const sent: number[][] = [];
+    const gone = deferred();
+    const outbox = await open(async (messages, onDurable) => {
+      sent.push(numbers(messages));
+      const [stuck] = messages.filter(({ key }) => key === 'stuck');
+      for (const message of messages) if (message !== stuck) onDurable(message);
+      if (stuck !== undefined && sent.length < 3) throw new Error('too few copies');
+      if (stuck !== undefined) gone.resolve();
+    });
+    await enqueue(outbox, order('a', 1), order('a', 2), order('stuck', 3), order('a', 4));
+    await gone.promise;
+    await eventually(async () => expect(await outbox.lag()).toBe(0));
+    const times = (n: number): number => sent.flat().filter((one) => one === n).length;
+    expect([1, 2, 4].map(times)).toEqual([1, 1, 1]);
+  });
+
+  it('says which topic stands still behind a message that Kafka refuses, until it goes on', async () => {
+    let refused = true;
+    const outbox = await open(async () => {
+      if (refused) throw new KafkaFault('too-large', 'raise max.message.bytes', false, undefined);
+    });
+    await enqueue(outbox, order('a', 1));
+    await eventually(() => expect(outbox.stoppedTopics()).toEqual(['orders']));
+    expect(errors.at(-1)).toMatchObject({ message: 'The outbox of orders stands still: raise max.message.bytes' });
+    refused = false;
+    await eventually(() => expect(outbox.stoppedTopics()).toEqual([]));
     await eventually(async () => expect(await outbox.lag()).toBe(0));
   });
 

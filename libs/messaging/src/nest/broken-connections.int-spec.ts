@@ -129,3 +129,46 @@ const publishUntilDurable = async (page: readonly Message[]): Promise<void> => {
     }
   }
 };
+
+it('takes a lock that somebody keeps for a failure of the moment, which costs a message none of its attempts', async () => {
+  const failures: unknown[] = [];
+  const parked: string[] = [];
+  const handled: number[] = [];
+  @Controller()
+  class Locker {
+    @EventPagePattern('number')
+    async take(@Payload() events: readonly InboundEvent<number>[]): Promise<void> {
+      await database.transaction(async (uow) => {
+        await uow.query('select pg_advisory_xact_lock(1)');
+      });
+      handled.push(...events.map(({ data }) => data));
+    }
+  }
+  @Module({ controllers: [Locker] })
+  class Service {}
+  const app = await NestFactory.create(Service, new FastifyAdapter(), { logger: false });
+  await bus.ensureTopics([{ name: 'locked', partitions: 1, retentionMs: 3_600_000 }]);
+  const transport = new VafaTransport({
+    bus,
+    group: 'locked',
+    topics: ['locked'],
+    decode,
+    deadLetters: new PostgresDeadLetters(database, bus, randomBytes(32)),
+    attemptsMax: 1,
+    onDeadLetters: (letters) => parked.push(...letters.map(({ reason }) => reason)),
+    onError: (error) => failures.push(error),
+  });
+  connectTransport(app, transport);
+  await app.startAllMicroservices();
+  const holder = new pg.Client({ connectionString: test.url });
+  await holder.connect();
+  await holder.query('select pg_advisory_lock(1)');
+
+  await bus.publish([{ ...number(1), topic: 'locked' }]);
+  await eventually(() => expect(failures.length).toBeGreaterThanOrEqual(2), 60_000);
+  expect(failures).toEqual(failures.map(() => expect.objectContaining({ code: '55P03' })));
+  await holder.end();
+  await eventually(() => expect(handled).toEqual([1]), 30_000);
+  expect(parked).toEqual([]);
+  await app.close();
+}, 120_000);

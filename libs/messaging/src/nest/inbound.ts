@@ -8,6 +8,8 @@ export type InboundEvent<D = unknown> = {
   readonly time: string | undefined;
   readonly data: D;
   readonly key: string | null;
+  /** W3C trace context of the message. What a handler of pages publishes because of it names it itself: a page has as many traces as messages. */
+  readonly traceparent: string | undefined;
   /** The message's bytes as they came. */
   readonly raw: Buffer;
 };

@@ -7,7 +7,8 @@ type Drawn = { readonly key: string | null; readonly type: string };
 const items = (drawn: readonly Drawn[]): Item[] =>
   drawn.map(({ key, type }, i) => {
     const message = { topic: 't', partition: 0, offset: String(i), key, value: Buffer.alloc(0), headers: {} };
-    const event = { id: String(i), source: '/s', type, time: undefined, data: i, key, raw: message.value };
+    const attributes = { id: String(i), source: '/s', type, time: undefined };
+    const event = { ...attributes, data: i, key, traceparent: undefined, raw: message.value };
     return { message, event, replay: undefined };
   });
 

@@ -1,6 +1,7 @@
 import { KEY_BYTES_MAX, type ReceivedMessage } from '../message-bus.js';
 import type { LetterKind, NewLetter } from '../dead-letters.js';
 import type { Replay } from '../replay-header.js';
+import { TRACE_HEADER, traceOf } from '../trace-context.js';
 import type { Decode, Decoded, InboundEvent } from './inbound.js';
 
 /** A valid message with a handler. */
@@ -70,7 +71,11 @@ const item = (
   message: ReceivedMessage,
   { id, source, type, time, data }: Extract<Decoded, { ok: true }>['event'],
   replay: Replay | undefined,
-): Item => ({ message, replay, event: { id, source, type, time, data, key: message.key, raw: message.value } });
+): Item => {
+  const { key, value, headers } = message;
+  const traceparent = traceOf(headers[TRACE_HEADER]);
+  return { message, replay, event: { id, source, type, time, data, key, traceparent, raw: value } };
+};
 
 /** Messages that may be handled in one go: of one page handler's type, or all those that are handled one by one. */
 export type Run = { readonly unit: string; readonly items: readonly Item[] };

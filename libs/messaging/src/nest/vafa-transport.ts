@@ -7,7 +7,7 @@ import type { Decode } from './inbound.js';
 import { PageAbandoned, PageWorker } from './page-worker.js';
 import { type Item, runsOf, sortPage } from './sorting.js';
 import { inTrace, TRACE_HEADER } from '../trace-context.js';
-import { StoppedPartitions } from './stopped-partitions.js';
+import { StoppedPartitions } from '../stopped-partitions.js';
 
 export type VafaTransportOptions = {
   readonly bus: MessageBus;
@@ -186,7 +186,7 @@ export class VafaTransport extends Server implements CustomTransportStrategy {
     const payload = listener.page ? items.map(({ event }) => event) : first.event;
     const { handlerTimeoutMs } = this.settings;
     const call = (): Promise<void> => callHandlers(listener.callbacks, payload, items, batch, handlerTimeoutMs);
-    // A page belongs to as many traces as it has messages, and so to none.
+    // A page belongs to as many traces as it has messages, and so to none: its events name theirs.
     await (items.length === 1 ? inTrace(first.message.headers[TRACE_HEADER], call) : call());
   }
 

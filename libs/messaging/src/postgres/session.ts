@@ -10,8 +10,11 @@ import type { Topic } from './topic-catalogue.js';
  * The server ends the session of a process that is frozen or cut off after this long, so that others can take over; when that process wakes,
  * it finds its connection gone and its batches stale.
  */
-const SESSION_TIMEOUT_MS = 15_000;
-const KEEPALIVE_INTERVAL_MS = 3_000;
+const SESSION_TIMEOUT_MS = 5_000;
+const KEEPALIVE_INTERVAL_MS = 1_000;
+/** Shorter than the session: whoever is cut off finds out about when the server does. */
+const KEEPALIVE_TIMEOUT_MS = 4_000;
+/** A statement under way holds the session, however long the server needs for it. */
 const QUERY_TIMEOUT_MS = 12_000;
 const END_TIMEOUT_MS = 2_000;
 
@@ -86,7 +89,7 @@ export class Session implements PartitionLog {
     client.on('error', (error) => this.lose(error));
     client.on('end', () => this.lose(new Error('the connection that holds the partitions ended')));
     this.keepalive = setInterval(
-      () => void this.query('select 1').catch((error) => this.lose(error)),
+      () => void this.query('select 1', undefined, KEEPALIVE_TIMEOUT_MS).catch((error) => this.lose(error)),
       KEEPALIVE_INTERVAL_MS,
     );
   }
@@ -164,8 +167,8 @@ export class Session implements PartitionLog {
   }
 
   /** Runs statements one after another in the order asked: two lanes and the keepalive share the connection. */
-  async query<Row>(text: string, values?: readonly unknown[]): Promise<Row[]> {
-    const config = { text, query_timeout: QUERY_TIMEOUT_MS, ...(values === undefined ? {} : { values: [...values] }) };
+  async query<Row>(text: string, values?: readonly unknown[], timeoutMs = QUERY_TIMEOUT_MS): Promise<Row[]> {
+    const config = { text, query_timeout: timeoutMs, ...(values === undefined ? {} : { values: [...values] }) };
     const run = (): Promise<pg.QueryResult<Row & pg.QueryResultRow>> => this.client.query(config);
     const result = this.turn.then(run, run);
     this.turn = result;

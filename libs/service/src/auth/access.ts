@@ -38,7 +38,7 @@ export const CurrentActor = createParamDecorator((_data: unknown, context: Execu
 );
 
 /**
- * The check on the object, besides the one on the route: a member gets 403 for any member but himself, whether
+ * The check on the object, besides the one on the route: a member gets 403 for any member but themselves, whether
  * the other exists or not.
  */
 export const ensureReaches = (principal: Principal, memberId: string): void => {

@@ -1,4 +1,4 @@
-import type { Batch } from '../message-bus.js';
+import type { Batch } from './message-bus.js';
 
 /** The partitions whose page does not go on, by the last attempt at it. What is known of them ends with the consumer's epoch. */
 export class StoppedPartitions {
@@ -7,6 +7,11 @@ export class StoppedPartitions {
 
   get size(): number {
     return this.names.size;
+  }
+
+  /** The topics that have such a partition. */
+  get topics(): string[] {
+    return [...new Set([...this.names].map((name) => name.slice(0, name.lastIndexOf('/'))))];
   }
 
   /** The page could not go on. Answers whether a partition of it had not stood still before. */
