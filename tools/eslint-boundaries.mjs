@@ -51,7 +51,7 @@ const outside = (project, projects, forSpecs) => [
   })),
   // The parts of packages that are asked for by themselves: they must load without the rest, and fast.
   {
-    regex: '^@vafa/(?!(persistence/embedded|service/commands)$)[^/]+/',
+    regex: '^@vafa/(?!(persistence/embedded|service/(commands|json-fault))$)[^/]+/',
     message: 'A package is imported by its name alone.',
   },
   { regex: '(^|/)(libs|apps)/[^/]+/(src|dist)/', message: 'Another project is imported by its package name.' },

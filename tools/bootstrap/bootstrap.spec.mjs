@@ -1,13 +1,24 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fingerprint, staleProjects, STAMP } from './fingerprint.mjs';
 import { countWanted, explain, isInstalled, matches } from './install.mjs';
 import { commandFor } from './main.mjs';
+import { writeProblem } from './root.mjs';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 
@@ -160,7 +171,7 @@ describe('the lock', () => {
 
   const run = async (how) => {
     const args = ['--input-type=module', '-e', WORKER, '--', join(root, 'a.lock'), join(root, 'journal'), how];
-    await once(spawn(process.execPath, args, { stdio: 'inherit' }), 'exit');
+    await once(spawn(process.execPath, args, { stdio: 'inherit', timeout: 60_000 }), 'exit');
   };
 
   it('lets one in at a time, and is taken over from one that was killed', async () => {
@@ -170,5 +181,71 @@ describe('the lock', () => {
     const lines = readFileSync(join(root, 'journal'), 'utf8').trim().split('\n');
     expect(lines).toEqual(['in', ...Array.from({ length: 4 }, () => ['in', 'out']).flat()]);
     expect(existsSync(join(root, 'a.lock'))).toBe(false);
+  });
+
+  const hasRecords = existsSync('/proc/self/stat');
+
+  (hasRecords ? it : it.skip)('is taken over from one whose number another process has by now', async () => {
+    await run('die');
+    const [number, began] = readFileSync(join(root, 'a.lock'), 'utf8').split(' ');
+    expect(Number(number)).not.toBe(process.pid);
+    write('a.lock', [process.pid, began].filter(Boolean).join(' '));
+    await run('live');
+    expect(readFileSync(join(root, 'journal'), 'utf8')).toBe('in\nin\nout\n');
+  });
+});
+
+describe('a checkout that cannot be written', () => {
+  // For root nothing is forbidden: the child becomes nobody in particular before it begins.
+  const AS_ANYBODY = `
+    if (process.getuid?.() === 0) process.setuid(65534);
+    const { main } = await import(process.argv[1]);
+    await main(['status']);`;
+
+  const start = () => {
+    const main = join(root, 'tools/bootstrap/main.mjs');
+    return spawnSync(process.execPath, ['--input-type=module', '-e', AS_ANYBODY, '--', main], { encoding: 'utf8' });
+  };
+
+  it('is said in one sentence, without a stack', () => {
+    cpSync(HERE, join(root, 'tools/bootstrap'), { recursive: true });
+    write('package-lock.json', JSON.stringify({ packages: {} }));
+    chmodSync(root, 0o555);
+    try {
+      const { status, stderr } = start();
+      expect(stderr).toMatch(/^\S.*\.cache cannot be written: give this user the right to, .*\n$/);
+      expect(status).toBe(1);
+    } finally {
+      chmodSync(root, 0o755);
+    }
+  });
+
+  it('does not matter where all is installed already', () => {
+    cpSync(HERE, join(root, 'tools/bootstrap'), { recursive: true });
+    const lock = JSON.stringify({ packages: {} });
+    write('package-lock.json', lock);
+    write('node_modules/.package-lock.json', lock);
+    mkdirSync(join(root, 'libs'));
+    mkdirSync(join(root, 'apps'));
+    for (const folder of ['node_modules', '.']) chmodSync(join(root, folder), 0o555);
+    try {
+      // It gets as far as the command, which is not there.
+      expect(start().stderr).toMatch(/Cannot find module .*apps.cli.dist.main\.js/);
+    } finally {
+      for (const folder of ['.', 'node_modules']) chmodSync(join(root, folder), 0o755);
+    }
+  });
+
+  it.each([
+    ['ENOSPC', /disk is full/],
+    ['EROFS', /can only be read/],
+    ['EPERM', /^\/x cannot be written/],
+  ])('is known by %s', (code, sentence) => {
+    expect(writeProblem({ code, path: '/x' })).toMatch(sentence);
+  });
+
+  it('is no other failure', () => {
+    expect(writeProblem({ code: 'ENOENT' })).toBeUndefined();
+    expect(writeProblem({ code: 'EACCES', syscall: 'spawn node' })).toBeUndefined();
   });
 });

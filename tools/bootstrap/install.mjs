@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkNode, findNode } from './node.mjs';
-import { ROOT, say, Sentence } from './root.mjs';
+import { ROOT, say, Sentence, writeProblem } from './root.mjs';
 
 const STAMP = '.vafa-installed';
 const PROGRESS_TERMINAL_MS = 500;
@@ -19,7 +19,12 @@ export function isInstalled(root = ROOT) {
   // Somebody ran npm by hand: npm's own record tells what it installed.
   const record = readOrNothing(join(root, 'node_modules', '.package-lock.json'));
   if (record === undefined || !matches(JSON.parse(lockFile).packages, JSON.parse(record).packages)) return false;
-  writeStamp(root, stamp);
+  try {
+    writeStamp(root, stamp);
+  } catch (error) {
+    // A checkout that is installed and built is used as it is, also by somebody who may only read it.
+    if (writeProblem(error) === undefined) throw error;
+  }
   return true;
 }
 

@@ -7,7 +7,8 @@ const POLL_MS = 200;
 const UNWRITTEN_MS_MAX = 5_000;
 
 /**
- * Runs `work` while no other process does, by a file with the holder's number. A lock whose holder has died is taken over.
+ * Runs `work` while no other process does, by a file with the holder's number and when it began. A lock whose holder has died is taken over,
+ * also where its number is another process's by now.
  *
  * @param {string} file
  * @param {(pid: number) => void} onWait called once, when somebody else holds it
@@ -40,8 +41,15 @@ export async function withLock(file, onWait, work) {
 function tryCreate(file) {
   try {
     const handle = openSync(file, 'wx');
-    writeSync(handle, String(process.pid));
-    closeSync(handle);
+    try {
+      writeSync(handle, `${process.pid} ${beganAt(process.pid)}`);
+    } catch (error) {
+      // On a full disk: what stands empty would keep others waiting.
+      rmSync(file, { force: true });
+      throw error;
+    } finally {
+      closeSync(handle);
+    }
     return true;
   } catch (error) {
     if (error.code === 'EEXIST') return false;
@@ -52,8 +60,9 @@ function tryCreate(file) {
 /** @returns {'none' | 'dead' | number} */
 function readHolder(file) {
   try {
-    const pid = Number(readFileSync(file, 'utf8'));
-    if (pid > 0) return isAlive(pid) ? pid : 'dead';
+    const [number, began = ''] = readFileSync(file, 'utf8').split(' ');
+    const pid = Number(number);
+    if (pid > 0) return isAlive(pid) && beganAt(pid) === began ? pid : 'dead';
     return Date.now() - statSync(file).mtimeMs > UNWRITTEN_MS_MAX ? 'dead' : process.pid;
   } catch (error) {
     if (error.code === 'ENOENT') return 'none';
@@ -75,11 +84,32 @@ function removeDead(file) {
   }
 }
 
-export function isAlive(pid) {
+function isAlive(pid) {
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
-    return error.code === 'EPERM';
+    if (error.code !== 'EPERM') return false;
+  }
+  // What has ended and waits for its parent to notice is no more.
+  return recordOf(pid)?.[0] !== 'Z';
+}
+
+/** The boot and when in it a process began, by the system's own count (field 22 of its record); empty where the system keeps no such record. */
+function beganAt(pid) {
+  try {
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    return `${boot}/${recordOf(pid)?.[19] ?? ''}`;
+  } catch {
+    return '';
+  }
+}
+
+/** The fields of a process's record from the third on, its state; nothing where the system keeps no such record. */
+function recordOf(pid) {
+  try {
+    const record = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return record.slice(record.lastIndexOf(')') + 2).split(' ');
+  } catch {
+    return undefined;
   }
 }

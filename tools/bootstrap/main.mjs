@@ -5,12 +5,15 @@ import { staleProjects } from './fingerprint.mjs';
 import { install, isInstalled } from './install.mjs';
 import { withLock } from './lock.mjs';
 import { checkNode, findNode } from './node.mjs';
-import { CACHE, ROOT, say, Sentence } from './root.mjs';
+import { CACHE, ROOT, say, Sentence, writeProblem } from './root.mjs';
 
 /** Installs and builds what is missing, then becomes the wanted program: its output, its signals, its exit code. */
 export async function main(args) {
   try {
-    await prepare();
+    await prepare().catch((error) => {
+      const problem = writeProblem(error);
+      throw problem === undefined ? error : new Sentence(problem);
+    });
     const node = findNode() ?? checkNode();
     process.exitCode = await run(node, commandFor(args));
   } catch (error) {

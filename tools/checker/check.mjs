@@ -1,5 +1,6 @@
 import { checkDeadLetters, checkOrder, checkTaken } from './bus.mjs';
 import { readLedger } from './ledger.mjs';
+import { checkMembers } from './members.mjs';
 import { checkOutgoing, readOutgoing } from './outgoing.mjs';
 import { checkReadModels } from './read-models.mjs';
 import { checkReturnInputs, checkReturns, readReturns } from './returns.mjs';
@@ -8,7 +9,7 @@ import { Tables } from './tables.mjs';
 import { Violations } from './violations.mjs';
 
 /**
- * Checks an installation that has come to rest: the log of inputs where one is given, the register, the ledger, every read model and what went
+ * Checks an installation that has come to rest: the log of inputs where one is given, the members, the register, the ledger, every read model and what went
  * out, against each other and against a model of its own. Changes nothing. Holds about 2 KB a purchase in memory.
  * @param {{ url: string, inputs?: import('./inputs.mjs').Inputs, bus?: import('./kafka-tables.mjs').KafkaTables }} options
  *   url: a login that may read every schema; bus: what has the topics, where they are not in PostgreSQL
@@ -20,6 +21,7 @@ export async function check({ url, inputs, bus }) {
   try {
     await checkTaken(tables, violations);
     const members = await readReferences(tables);
+    const enrolled = await checkMembers(tables, { inputs, references: members }, violations);
     const claims = await readClaims(tables, violations);
     const conflicts = await readConflicts(tables);
     const ledger = await readLedger(tables, violations);
@@ -36,14 +38,14 @@ export async function check({ url, inputs, bus }) {
     if (inputs) await checkDeadLetters(tables, inputs.malformed, violations);
     return {
       violations: violations.list(),
-      counts: countsOf({ claims, returns, conflicts, ledger, events, repeated, resent, inputs }),
+      counts: countsOf({ claims, returns, conflicts, ledger, events, repeated, resent, inputs, enrolled }),
     };
   } finally {
     await tables.close();
   }
 }
 
-function countsOf({ claims, returns, conflicts, ledger, events, repeated, resent, inputs }) {
+function countsOf({ claims, returns, conflicts, ledger, events, repeated, resent, inputs, enrolled }) {
   const statuses = {};
   for (const { status } of claims.values()) statuses[status] = (statuses[status] ?? 0) + 1;
   let points = 0n;
@@ -52,6 +54,7 @@ function countsOf({ claims, returns, conflicts, ledger, events, repeated, resent
   for (const { status } of returns.values()) returned[status] = (returned[status] ?? 0) + 1;
   return {
     ...(inputs && { inputs: inputs.purchases.size, malformed: inputs.malformed.length }),
+    members: enrolled,
     claims: claims.size,
     ...statuses,
     conflicts: [...conflicts.values()].reduce((sum, list) => sum + list.length, 0),

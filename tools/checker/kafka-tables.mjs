@@ -1,3 +1,10 @@
+/** Which topic has the rows of a statement. */
+const TOPICS = new Map([
+  ['incoming', 'commerce.purchases'],
+  ['outgoing', 'loyalty.points'],
+  ['enrolments', 'loyalty.members'],
+]);
+
 /** The topics of a broker as the rows that the checker knows from PostgreSQL. What is lagging there comes on top of what the relay has to do. */
 export class KafkaTables {
   #topics;
@@ -8,17 +15,17 @@ export class KafkaTables {
   }
 
   has(name) {
-    return name === 'incoming' || name === 'outgoing' || name === 'lag';
+    return name === 'lag' || TOPICS.has(name);
   }
 
   /** Whether the rows in PostgreSQL of that name are no part of it. */
   replaces(name) {
-    return name === 'incoming' || name === 'outgoing';
+    return TOPICS.has(name);
   }
 
   async *rows(name) {
     if (name === 'lag') return yield* await this.#topics.lag();
-    const messages = await this.#topics.read(name === 'incoming' ? 'commerce.purchases' : 'loyalty.points');
+    const messages = await this.#topics.read(TOPICS.get(name));
     for (const { partition, offset, key, value } of messages)
       yield { position: offset, partition, key, value: value ?? Buffer.alloc(0) };
   }

@@ -1,15 +1,20 @@
 import { keyOf, micros } from './model.mjs';
 
+/** Reads what went out on `loyalty.points`, as `readTopic` does. */
+export const readOutgoing = (tables, violations) =>
+  readTopic(tables, { topic: 'outgoing', counters: 'sequences' }, violations);
+
 /**
- * Reads what went out on `loyalty.points`, checks that the sequences of each key have no gaps, and deduplicates by id.
+ * Reads what went out on a topic, checks that the sequences of each key have no gaps, and deduplicates by id.
+ * @param {{ topic: string, counters: string }} names of the statements that read the topic and its counters
  * @returns {Promise<{ events: Map<string, object>, repeated: number, resent: number }>}
  */
-export async function readOutgoing(tables, violations) {
+export async function readTopic(tables, { topic, counters }, violations) {
   const events = new Map();
   const heads = new Map();
   let repeated = 0;
   let resent = 0;
-  for await (const { position, key, value } of tables.rows('outgoing')) {
+  for await (const { position, key, value } of tables.rows(topic)) {
     const { sequence, ...event } = JSON.parse(value.toString('utf8'));
     const head = heads.get(key) ?? 0;
     // Sent again as it was, after it and perhaps others had already gone out: whoever listens knows it by its id.
@@ -29,12 +34,12 @@ export async function readOutgoing(tables, violations) {
       if (earlier.text !== text) violations.add('outgoing-id-reused', event.id, 'two different events bear this id');
     }
   }
-  await checkSequences(tables, heads, violations);
+  await checkSequences(tables, counters, heads, violations);
   return { events, repeated, resent };
 }
 
-async function checkSequences(tables, heads, violations) {
-  for await (const { key, sequence } of tables.rows('sequences')) {
+async function checkSequences(tables, counters, heads, violations) {
+  for await (const { key, sequence } of tables.rows(counters)) {
     violations.equal('sequence-differs', key, 'the counter', sequence, heads.get(key) ?? 0);
     heads.delete(key);
   }

@@ -13,6 +13,9 @@ const TAKEN =
 const OUT = "(select id from messaging.topics where name = 'loyalty.points')";
 const AN_ACCOUNT = '(select account_id from points.accounts where available > 0 order by account_id limit 1)';
 
+const TOLD = "(select id from messaging.topics where name = 'loyalty.members')";
+const OF_CEM = `convert_from(value, 'UTF8') like '%"externalId":"cem"%'`;
+
 const A_REVERSAL =
   "(select position from eventstore.events where type = 'PointsReversed' order by position desc limit 1)";
 
@@ -183,5 +186,48 @@ export const PLANTED_FAULTS = [
       and (select array_agg(position) from (select position from messaging.log where topic = l.topic and key = 'external:bob' order by 1 limit 2) two)
         @> array[l.position, o.position]`,
     finds: 'order-broken',
+  },
+  {
+    name: 'a member is lost',
+    sql: `delete from members.members where external_id = 'cem'`,
+    finds: 'member-lost',
+  },
+  {
+    name: 'a member was never told of',
+    sql: `delete from messaging.log where topic = ${TOLD} and ${OF_CEM}`,
+    finds: 'member-untold',
+  },
+  {
+    name: 'a member was told of twice',
+    sql: `insert into messaging.log (topic, partition, key, headers, value)
+      select topic, partition, key, headers, replace(convert_from(value, 'UTF8'), '"sequence":1', '"sequence":2')::bytea
+      from messaging.log where topic = ${TOLD} and ${OF_CEM}`,
+    finds: 'member-told-twice',
+  },
+  {
+    name: 'somebody was told of who is no member',
+    sql: `delete from members.members where external_id = 'cem'`,
+    finds: 'member-invented',
+  },
+  {
+    name: 'a member was told of with the id of another',
+    sql: `update members.members set external_id = 'eve' where external_id = 'cem'`,
+    finds: 'member-told-differs',
+  },
+  {
+    name: 'a member does not belong to his references',
+    sql: `update points.account_references set member_id = gen_random_uuid() where reference = 'external:cem'`,
+    finds: 'reference-differs',
+  },
+  {
+    name: 'a counter of the members went back',
+    sql: `update messaging.sequences set sequence = sequence - 1 where topic = 'loyalty.members'`,
+    finds: 'sequence-differs',
+  },
+  {
+    name: 'a member is kept from the analysts',
+    sql: `create or replace view analytics.members as select member_id, external_id, enrolled_at, source as enrolment_source, status
+      from members.members where external_id <> 'cem'`,
+    finds: 'members-view-differs',
   },
 ];

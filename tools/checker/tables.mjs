@@ -27,6 +27,10 @@ const VIEW_COUNTS = `select
 const TOPIC = `topic = (select id from messaging.topics where name = `;
 const OUTGOING = `select position::text, partition, key, value from messaging.log l where ${TOPIC} 'loyalty.points') order by l.position`;
 const SEQUENCES = `select key, sequence::text from messaging.sequences where topic = 'loyalty.points'`;
+const MEMBERS = `select member_id, external_id, card, ${micros('enrolled_at')}, source, status from members.members`;
+const MEMBERS_VIEW = `select member_id, external_id, ${micros('enrolled_at')}, enrolment_source, status from analytics.members`;
+const ENROLMENTS = `select position::text, partition, key, value from messaging.log l where ${TOPIC} 'loyalty.members') order by l.position`;
+const ENROLMENT_SEQUENCES = `select key, sequence::text from messaging.sequences where topic = 'loyalty.members'`;
 const INCOMING = `select position::text, partition, key, value from messaging.log l where ${TOPIC} 'commerce.purchases') order by l.position`;
 const DEAD_LETTERS = `select topic, partition, "offset"::text as position, reason, octet_length(content) as bytes from messaging.dead_letters`;
 const LAG = `select g.group_name, t.name as topic, count(*)::int as behind
@@ -49,6 +53,10 @@ export const STATEMENTS = {
   viewCounts: VIEW_COUNTS,
   outgoing: OUTGOING,
   sequences: SEQUENCES,
+  members: MEMBERS,
+  membersView: MEMBERS_VIEW,
+  enrolments: ENROLMENTS,
+  enrolmentSequences: ENROLMENT_SEQUENCES,
   incoming: INCOMING,
   deadLetters: DEAD_LETTERS,
   lag: LAG,

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Kills a real installation at random moments under load, starts it again, repeats everything that was not answered, and has the checker judge
-// what is left. Needs the packages to be built (`npm run build`), which it does itself.
+// Kills a real installation at random moments under load and during imports, and the importer as well, starts both again, repeats everything that
+// was not answered, and has the checker judge what is left. Needs the packages to be built (`npm run build`), which it does itself.
 //
 //   npm run test:crash -- [--seed N] [--minutes 2] [--keep]
 //   npm run test:crash -- --kafka [--seed N] [--nodes one|three] [--short] [--only WORDS] [--keep]
@@ -70,8 +70,8 @@ const say = (line) => console.log(`${new Date().toISOString().slice(11, 19)} ${l
 
 async function standalone(options) {
   say(`seed ${options.seed}, ${options.minutes} minutes`);
-  const { violations, counts, faults, faultsTold, folder } = await run({ ...options, say });
-  say(JSON.stringify({ seed: options.seed, faults, faultsTold, ...counts }));
+  const { violations, counts, faults, faultsTold, imports, folder } = await run({ ...options, say });
+  say(JSON.stringify({ seed: options.seed, faults, faultsTold, imports, ...counts }));
   if (violations.length === 0) say('Nothing lost, nothing counted twice.');
   else tell(violations, folder, options.seed);
   return violations.length === 0 ? 0 : 1;

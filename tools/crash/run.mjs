@@ -9,6 +9,7 @@ import { PostgresBus } from '../load/postgres-bus.mjs';
 import { Random } from '../load/random.mjs';
 import { settled } from '../load/settled.mjs';
 import { FAULTS } from './faults.mjs';
+import { Importer } from './importer.mjs';
 import { Senders } from './senders.mjs';
 import { Workload } from './workload.mjs';
 
@@ -23,8 +24,8 @@ const DRAIN_TIMEOUT_MS = 120_000;
 /**
  * Runs the load against a real installation and does to it what `FAULTS` says, for so many minutes; then lets it come to rest and checks it.
  * @param {{ seed: number, minutes: number, keep: boolean, say: (line: string) => void }} options
- * @returns {Promise<{ violations: object[], counts: object, faults: Record<string, number>, faultsTold: number, folder: string }>}
- *   `faultsTold`: answers 500 while something was broken
+ * @returns {Promise<{ violations: object[], counts: object, faults: Record<string, number>, faultsTold: number, imports: object, folder: string }>}
+ *   `faultsTold`: answers 500 while something was broken; `imports`: files that came in whole, and how often their importer was killed or gave up
  */
 export async function run({ seed, minutes, keep, say }) {
   const installation = new Installation();
@@ -45,10 +46,12 @@ class CrashRun {
   #installation;
   #random;
   #workload;
+  #seed;
   #minutes;
   #say;
   #log;
   #senders;
+  #importer;
   #http;
   #repeats = [];
   #sending = true;
@@ -59,6 +62,7 @@ class CrashRun {
     this.#installation = installation;
     this.#random = new Random(seed);
     this.#workload = new Workload(new Random(seed ^ 0x5bf03635));
+    this.#seed = seed;
     this.#minutes = minutes;
     this.#say = say;
   }
@@ -68,6 +72,7 @@ class CrashRun {
       return await this.#runAll();
     } finally {
       this.#sending = false;
+      await this.#importer?.stop();
       this.#http?.close();
       await this.#log?.close();
     }
@@ -79,7 +84,10 @@ class CrashRun {
     this.#say(`first start: ${Math.round(await installation.start())} ms, in ${installation.folder}`);
     this.#http = new HttpClient({ api: installation.run.api, token: await installation.token('service') });
     this.#senders = Array.from({ length: WORKERS }, () => this.#newSenders());
-    const workers = Promise.all(this.#senders.map((senders) => this.#work(senders)));
+    const random = new Random(this.#seed ^ 0x2545f491);
+    this.#importer = new Importer({ installation, log: this.#log, random, say: this.#say });
+    const importing = this.#importer.work(() => this.#sending);
+    const workers = Promise.all([importing, ...this.#senders.map((senders) => this.#work(senders))]);
     // A worker that throws ends the run at once; otherwise it is awaited below.
     const disturbing = this.#disturb();
     disturbing.catch(() => undefined);
@@ -87,13 +95,16 @@ class CrashRun {
     this.#sending = false;
     await withLimit(workers, DRAIN_TIMEOUT_MS, 'what was unanswered could not be repeated');
     const balances = await this.#comeToRest();
+    this.#importer.compare(balances);
     await this.#oneMoreCrash(balances);
     await this.#readAgain(balances);
     const result = await check({ url: installation.run.databaseOwner, inputs: this.#log.inputs });
     await this.#askBalances(result);
     await installation.stop();
     const faultsTold = this.#senders.reduce((sum, senders) => sum + senders.faultsTold, 0);
-    return { ...result, faults: this.#faults, faultsTold };
+    const { files, killed, gaveUp } = this.#importer;
+    if (files === 0) throw new Error('no import came to its end');
+    return { ...result, faults: this.#faults, faultsTold, imports: { files, killed, gaveUp } };
   }
 
   #newSenders() {

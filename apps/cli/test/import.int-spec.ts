@@ -173,17 +173,18 @@ describe('vafa import', () => {
       { ...event, type: 'commerce.activity.performed' },
       { ...data, purchaseId: '2', total: 499 },
     ].map((line) => JSON.stringify(line));
-    await writeFile(path('a.ndjson'), `${lines.join('\n')}\n{"purchaseId":\n[1]\n`);
+    await writeFile(path('a.ndjson'), `${lines.join('\n')}\n{"purchaseId":\n[1]\n{"a": None}\n`);
     const ended = await terminal.json(['import', 'purchases', '--enrol', '--source', '/old', 'a.ndjson']);
-    expect(ended).toMatchObject({ code: 1, rows: 7, taken: 3, rejected: 4 });
+    expect(ended).toMatchObject({ code: 1, rows: 8, taken: 3, rejected: 5 });
     const keys = [...club.claims.keys()];
     expect(keys.slice(0, 2).toSorted()).toEqual(['/old 1', '/pos 1']);
     expect(keys[2]).toMatch(/^\/old [0-9a-f]{64}-3$/);
     expect(await rejects('a.ndjson')).toMatchObject([
       { line: 4, reason: expect.stringContaining('commerce.activity.performed') },
       { line: 5, reason: expect.stringContaining('/data/total') },
-      { line: 6, reason: expect.stringMatching(/^character \d+: the line is not valid JSON$/) },
+      { line: 6, reason: 'character 15: the line is not valid JSON' },
       { line: 7, reason: 'the line is JSON, but no object' },
+      { line: 8, reason: 'character 7: the line is not valid JSON' },
     ]);
   });
 
@@ -303,7 +304,7 @@ describe('vafa import', () => {
     const production = new Terminal(folder, { VAFA_API_URL: 'http://127.0.0.1:9', VAFA_ENVIRONMENT: 'production' });
     expect(await production.run(purchases('a.csv'))).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('identity provider'),
+      stderr: expect.stringMatching(/identity provider.*VAFA_TOKEN/),
     });
   });
 

@@ -18,7 +18,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-const WAIT = { prefer: 'wait=10' };
+const WAIT = { prefer: 'wait=30' };
 
 /** Tells of an enrolment as members does, and answers once points knows of it. */
 const enrol = async (memberId = uuidv7()): Promise<{ memberId: string; externalId: string }> => {
@@ -114,6 +114,11 @@ describe('a purchase over HTTP', () => {
     expect((await post<Outcome>('/v1/purchases', event(data))).body).toMatchObject({
       status: 'waiting',
       memberId: null,
+    });
+    await enrol(memberId);
+    await eventually(async () => {
+      const found = await points.call('GET', `/v1/purchases?source=/till&purchaseId=${data.purchaseId}`);
+      expect(found.body).toMatchObject({ status: 'taken', memberId, points: 15 });
     });
   });
 

@@ -61,6 +61,26 @@ describe('messages that are no events', () => {
     expect(JSON.stringify(secret)).not.toContain('989121234567');
   });
 
+  it.each<[string, Record<string, unknown>, string]>([
+    ['a name of a field', { '+989121234567': 1 }, '/data/(unknown)'],
+    ['a name of a line', { lines: [{ ...line('1', 5), '+989121234567': 1 }] }, '/data/lines/0/(unknown)'],
+    ['a name of an attribute', { attributes: { '+989121234567': 'x' } }, '/data/attributes/(unknown)'],
+    ['an attribute of a name', { attributes: { n989121234567: [] } }, '/data/attributes/(unknown)'],
+  ])('does not quote %s that the sender made up', (_name, data, pointer) => {
+    const decoded = decodeMessage(withData(data), { key: 'k' });
+    expect(decoded).toMatchObject({
+      ok: false,
+      errors: expect.arrayContaining([expect.objectContaining({ pointer })]),
+    });
+    expect(JSON.stringify(decoded)).not.toContain('989121234567');
+  });
+
+  it('says where, in the names of the contract', () => {
+    const decoded = decodeMessage(withData({ lines: [{ lineId: '1' }], currency: 'EU' }), { key: 'k' });
+    const pointers = decoded.ok ? [] : decoded.errors.map(({ pointer }) => pointer);
+    expect(pointers).toEqual(expect.arrayContaining(['/data/lines/0/amount', '/data/currency']));
+  });
+
   it('never throws, whatever comes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), fc.dictionary(fc.string(), fc.string()), (value, headers) => {

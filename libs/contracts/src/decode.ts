@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { ContractError } from './contract-errors.js';
 import { isEventType, type KnownCloudEvent } from './events.js';
+import { maskPointer } from './known-names.js';
 import { DEPTH_MAX, EVENT_BYTES_MAX } from './limits.js';
 import { validateCloudEvent } from './validate.js';
 
@@ -23,7 +24,7 @@ export type DecodeFailure = {
   readonly reason: DecodeFailureReason;
   /** One sentence for people, without anything of the content. */
   readonly detail: string;
-  /** Where there are fields to point at. */
+  /** Where there are fields to point at; a name that is not of the contracts is masked. */
   readonly errors: readonly ContractError[];
 };
 
@@ -98,9 +99,10 @@ function assemble(value: unknown, headers: Readonly<Record<string, string>>): Pa
 }
 
 /** Sorts what the validator found into reasons that a person can act on. */
-function explain(value: unknown, errors: readonly ContractError[]): DecodeFailure {
+function explain(value: unknown, found: readonly ContractError[]): DecodeFailure {
   if (isDeeperThan(value, DEPTH_MAX))
     return failure('too-deep', `The message nests deeper than ${String(DEPTH_MAX)} levels.`);
+  const errors = found.map(({ pointer, detail }) => ({ pointer: maskPointer(pointer), detail }));
   const first = errors[0];
   const summary =
     first === undefined

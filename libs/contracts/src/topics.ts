@@ -5,7 +5,8 @@ export type TopicName = (typeof TOPIC_NAMES)[number];
 
 /**
  * Partitions are for ever: a key's order holds only while its partition stays the same. Twelve divides among 1, 2, 3, 4, 6 and 12 consumers.
- * Retention is how long a consumer may be away; the truth is in the stores, not here.
+ * Retention is how long a message is kept at least. What a purchase sent here became is in the stores once it is claimed; until then it is only
+ * here, and so the bus in PostgreSQL keeps what a group has not taken for as long as it takes. On Kafka a consumer may be away for this long.
  */
 const topic = <const Name extends TopicName>(name: Name, key: string, retentionDays: number) =>
   ({ name, partitions: 12, retentionMs: retentionDays * DAY_MS, key }) as const;

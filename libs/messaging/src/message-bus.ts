@@ -52,7 +52,10 @@ export type Subscription = {
 export type TopicSpec = {
   readonly name: string;
   readonly partitions: number;
-  /** Older messages are deleted, whether every group has read them or not. */
+  /**
+   * Older messages are deleted once every group that has an offset in the topic has taken them: a group keeps what it has not taken, however
+   * long it is away. A topic without a group goes by age alone. Kafka deletes whether they were read or not.
+   */
   readonly retentionMs: number;
   /** Keeps the last message of each key for good, instead of everything for a while. Kafka does; elsewhere retention holds. */
   readonly compacted?: boolean;

@@ -21,6 +21,8 @@ export type ReadLog = {
   readonly parameters?: readonly unknown[];
   /** Columns to read beside `position`; those written unless told. */
   readonly columns?: readonly string[];
+  /** Ends with the row that reaches so many bytes of one column, so that a page of large rows stays as small as one of many small rows. */
+  readonly bytes?: { readonly column: string; readonly max: number };
 };
 
 /**
@@ -72,8 +74,9 @@ export class OrderedLog {
   read<Row>(querier: Querier, options: ReadLog): Promise<(Row & { position: number })[]> {
     const columns = ['position', ...(options.columns ?? this.columns)].map((column) => pg.escapeIdentifier(column));
     const condition = options.where === undefined ? '' : ` and (${options.where})`;
+    const from = `from ${quoteName(this.table)} where position > $1${condition} order by position limit $2`;
     return querier.query(
-      `select ${columns.join(', ')} from ${quoteName(this.table)} where position > $1${condition} order by position limit $2`,
+      options.bytes === undefined ? `select ${columns.join(', ')} ${from}` : withinBytes(columns, from, options.bytes),
       [options.after, options.limit, ...(options.parameters ?? [])],
     );
   }
@@ -86,3 +89,15 @@ export class OrderedLog {
     return rows[0]?.position ?? 0;
   }
 }
+
+/** The running sum costs what counting costs: of a value that is kept elsewhere, its length stands in the row. */
+const withinBytes = (
+  columns: readonly string[],
+  from: string,
+  { column, max }: NonNullable<ReadLog['bytes']>,
+): string => {
+  const length = `octet_length(${pg.escapeIdentifier(column)})`;
+  const before = `sum(${length}) over (order by position rows unbounded preceding) - ${length} as bytes_before`;
+  const page = `select ${columns.join(', ')}, ${before} ${from}`;
+  return `select ${columns.join(', ')} from (${page}) as page where bytes_before < ${Math.trunc(max)} order by position`;
+};

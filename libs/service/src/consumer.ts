@@ -1,6 +1,7 @@
 import { decodeMessage } from '@vafa/contracts';
 import { VafaTransport, type DeadLetters, type LetterSummary } from '@vafa/messaging';
 import type { ServiceContext, ServiceDefinition } from './definition.js';
+import type { Logger } from './logger.js';
 import type { Metrics } from './metrics.js';
 
 /** The transport that hands a service's topics to its handlers, with its metrics and its place in readiness. */
@@ -22,10 +23,8 @@ export const createConsumer = <Config>(
     deadLetters,
     decode: decodeMessage,
     onDeadLetters: (letters) => {
-      for (const { topic, kind, reason } of letters) {
-        dead.inc({ topic, kind });
-        logger.warn({ topic, kind, reason }, 'a message went to the dead letters');
-      }
+      for (const { topic, kind } of letters) dead.inc({ topic, kind });
+      tellLetters(logger, letters);
     },
     onStopped: (err) => logger.error({ err }, 'partitions stand still'),
     onError: (err) => logger.warn({ err }, 'a message could not be handled'),
@@ -51,6 +50,23 @@ export const createConsumer = <Config>(
     return { messagesBehind, stoppedPartitions: transport.stoppedPartitions };
   });
   return transport;
+};
+
+/** Reasons of a page that are told; all of them stand with their letters. */
+const REASONS_TOLD_MAX = 5;
+
+/** One line for what a page sent there: a sender who breaks the contract breaks it with every message. */
+export const tellLetters = (
+  logger: Logger,
+  letters: readonly { readonly topic: string; readonly kind: string; readonly reason: string }[],
+): void => {
+  const topics = [...new Set(letters.map(({ topic }) => topic))];
+  const kinds = Object.fromEntries(
+    [...Map.groupBy(letters, ({ kind }) => kind)].map(([kind, some]) => [kind, some.length]),
+  );
+  const reasons = [...new Set(letters.map(({ reason }) => reason))].slice(0, REASONS_TOLD_MAX);
+  const messages = letters.length === 1 ? 'a message' : `${letters.length} messages`;
+  logger.warn({ topics, kinds, reasons }, `${messages} went to the dead letters`);
 };
 
 /** A scrape asks once for both. */

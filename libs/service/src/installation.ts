@@ -226,6 +226,9 @@ type Adapters = {
   readonly lost: Promise<never>;
 };
 
+const KEPT_OLD =
+  'messages older than the retention of their topic are kept, since these groups have not taken them yet; a group that is gone for good has to be removed';
+
 const openAdapters = async (options: InstallationOptions, pools: Pools): Promise<Adapters> => {
   const { adapters = 'postgres', kafka, logger } = options;
   const onError = (err: unknown): void => logger.warn({ err, part: 'bus' }, 'a failure that nobody waited for');
@@ -240,7 +243,7 @@ const openAdapters = async (options: InstallationOptions, pools: Pools): Promise
   const database = await pools.open('bus', messagingMigrations, BUS_POOL_SIZE);
   const bus =
     kafka === undefined
-      ? new PostgresMessageBus(database, { onError })
+      ? new PostgresMessageBus(database, { onError, onKept: (kept) => logger.warn({ ...kept, part: 'bus' }, KEPT_OLD) })
       : openKafkaBus({ choice: kafka, database, logger, activity, onError, onFatal });
   try {
     return { bus, eventStore: await openStore(options, pools, storeActivity), ...shared };

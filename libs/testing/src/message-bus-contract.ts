@@ -513,6 +513,48 @@ export const messageBusContract = (
       });
     });
 
+    (options.forgets === false ? it.skip : it)(
+      'keeps what a group has not taken, however old, and forgets it once it is taken',
+      async () => {
+        const brief = (key: string, value: unknown): Message => ({ ...order(key, value), topic: 'brief' });
+        const [here, there] = keysOfTwoPartitions();
+        const first: unknown[] = [];
+        const subscription = await subscribe('g', ({ messages }) => void first.push(...messages.map(content)), {
+          topics: ['brief'],
+        });
+        await bus.publish([brief(here, 'taken')]);
+        await eventually(async () => expect((await subscription.lag()).get('brief')).toBe(0));
+        await subscription.close();
+        // One in the partition that the group has an offset for, one in that which it has never had a message of.
+        await bus.publish([brief(here, 'behind'), brief(there, 'behind where none was')]);
+        const tried = Array.from({ length: 4 }, (_, i) => i);
+        for (const i of tried) {
+          await pause(RETENTION_MS);
+          // A read by another group makes an adapter sweep that does so when it is read.
+          const other = await collect(`other-${i}`, { topics: ['brief'] });
+          await eventually(() =>
+            expect(other.map(content)).toEqual(expect.arrayContaining(['behind', 'behind where none was'])),
+          );
+        }
+        await Promise.all(subscriptions.splice(0).map((other) => other.close()));
+        const again = await collect('g', { topics: ['brief'] });
+        await eventually(() => expect(again.map(content).toSorted()).toEqual(['behind', 'behind where none was']));
+        let late = 0;
+        await eventually(async () => {
+          const received: unknown[] = [];
+          const comer = await subscribe(
+            `late-${late++}`,
+            ({ messages }) => void received.push(...messages.map(content)),
+            { topics: ['brief', 'others'] },
+          );
+          await bus.publish([{ ...order('a', 'now'), topic: 'others' }]);
+          await eventually(() => expect(received).toContain('now'));
+          await comer.close();
+          expect(received).not.toEqual(expect.arrayContaining(['behind']));
+        });
+      },
+    );
+
     it('answers whether it can be used, and refuses once it is closed', async () => {
       await bus.ping();
       const received = await collect('g');
@@ -531,5 +573,15 @@ const order = (key: string | null, value: unknown): Message => ({
   key,
   value: Buffer.from(JSON.stringify(value)),
 });
+
+/** Two keys that lie in different partitions of a topic of two. */
+const keysOfTwoPartitions = (): [string, string] => {
+  const keyOf = (partition: number): string => {
+    let i = 0;
+    while (partitionOfKey(`k${i}`, 2) !== partition) i++;
+    return `k${i}`;
+  };
+  return [keyOf(0), keyOf(1)];
+};
 
 const content = <T>({ value }: ReceivedMessage): T => JSON.parse(value.toString()) as T;

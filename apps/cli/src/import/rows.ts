@@ -1,4 +1,4 @@
-import { messageOf } from '../errors.js';
+import { findFault } from '@vafa/service/json-fault';
 import { Refusal, UsageError } from '../command.js';
 import { CsvReader, guessDelimiter, parseRecord } from './csv.js';
 import { readLines, type Encoding, type Line } from './lines.js';
@@ -64,15 +64,11 @@ const parseJsonLine = (line: Line): JsonRow => {
     if (typeof value === 'object' && value !== null && !Array.isArray(value))
       return { line: line.number, json: value as Record<string, unknown> };
     return { line: line.number, error: 'the line is JSON, but no object', text: shown(line.text) };
-  } catch (error) {
-    return { line: line.number, error: jsonMistake(error, line.text), text: shown(line.text) };
+  } catch {
+    // The engine's own message does not always say where.
+    const error = `character ${findFault(line.text).at + 1}: the line is not valid JSON`;
+    return { line: line.number, error, text: shown(line.text) };
   }
-};
-
-const jsonMistake = (error: unknown, text: string): string => {
-  const position = /at position (\d+)/.exec(messageOf(error))?.[1];
-  const character = position === undefined ? text.length + 1 : Number(position) + 1;
-  return `character ${character}: the line is not valid JSON`;
 };
 
 /** The rows of an NDJSON file. */

@@ -15,7 +15,9 @@ export type Credentials = { token(): Promise<string> };
 export const openIssuer = async (surroundings: Surroundings): Promise<EmbeddedIssuer> => {
   const production = surroundings.env['VAFA_ENVIRONMENT']?.trim() === 'production';
   if (production)
-    throw new Refusal('In production tokens come from your identity provider; the embedded issuer mints none.');
+    throw new Refusal(
+      'In production tokens come from your identity provider, and the embedded issuer mints none: set VAFA_TOKEN to one of those.',
+    );
   // Loaded where it is needed: the library of the services takes longer to load than most commands to run.
   const service = await import('@vafa/service/commands');
   return service.EmbeddedIssuer.open({ folder: join(dataFolder(surroundings), 'keys'), production });

@@ -36,13 +36,16 @@ type Waiter = {
   readonly resolve: (outcome: Outcome | null) => void;
 };
 
+/** Those who wait for one input, and the movements that would answer them. */
+type Waiting = { readonly waiters: Set<Waiter>; readonly transactions: Set<string> };
+
 /**
  * Those who wait for the outcome of what they sent. Within this process they are answered by whoever brings the outcome
  * about (for an award: once the read models show it, so that a caller reads what it was told); what other processes do is looked
  * up now and then, in one query for all.
  */
 export class Outcomes {
-  private readonly waiting = new Map<string, Set<Waiter>>();
+  private readonly waiting = new Map<string, Waiting>();
   private readonly expected = new Map<string, Set<string>>();
   private timer: NodeJS.Timeout | undefined;
 
@@ -56,27 +59,27 @@ export class Outcomes {
       const timeout = setTimeout(() => done(null), waitMs);
       const done = (outcome: Outcome | null): void => {
         clearTimeout(timeout);
-        const waiters = this.waiting.get(key);
-        waiters?.delete(waiter);
-        if (waiters?.size === 0) this.waiting.delete(key);
+        this.leave(key, waiter);
         resolve(outcome);
       };
       const waiter: Waiter = { awaited, since: performance.now(), resolve: done };
-      const waiters = this.waiting.get(key);
-      if (waiters === undefined) this.waiting.set(key, new Set([waiter]));
-      else waiters.add(waiter);
+      const waiting = this.waiting.get(key);
+      if (waiting === undefined) this.waiting.set(key, { waiters: new Set([waiter]), transactions: new Set() });
+      else waiting.waiters.add(waiter);
       this.schedule();
     });
   }
 
   /** Answers those who wait for exactly this input. */
   settle(key: string, outcome: Outcome): void {
-    for (const waiter of [...(this.waiting.get(key) ?? [])]) waiter.resolve(outcome);
+    for (const waiter of [...(this.waiting.get(key)?.waiters ?? [])]) waiter.resolve(outcome);
   }
 
   /** Notes that the input with this fingerprint, if anybody waits for it, is answered by the movement `transactionId`. */
   expect(transactionId: string, key: string): void {
-    if (!this.waiting.has(key)) return;
+    const waiting = this.waiting.get(key);
+    if (waiting === undefined) return;
+    waiting.transactions.add(transactionId);
     const keys = this.expected.get(transactionId);
     if (keys === undefined) this.expected.set(transactionId, new Set([key]));
     else keys.add(key);
@@ -103,8 +106,19 @@ export class Outcomes {
   /** Answers everybody who still waits with nothing: the service stops. */
   close(): void {
     clearTimeout(this.timer);
-    for (const waiters of [...this.waiting.values()]) for (const waiter of [...waiters]) waiter.resolve(null);
-    this.expected.clear();
+    for (const { waiters } of [...this.waiting.values()]) for (const waiter of [...waiters]) waiter.resolve(null);
+  }
+
+  /** What was expected for the last of them is let go of with it: where another process has the reader, no movement ever comes by here. */
+  private leave(key: string, waiter: Waiter): void {
+    const waiting = this.waiting.get(key);
+    if (waiting === undefined || !waiting.waiters.delete(waiter) || waiting.waiters.size > 0) return;
+    this.waiting.delete(key);
+    for (const transactionId of waiting.transactions) {
+      const keys = this.expected.get(transactionId);
+      keys?.delete(key);
+      if (keys?.size === 0) this.expected.delete(transactionId);
+    }
   }
 
   private schedule(): void {
@@ -114,7 +128,7 @@ export class Outcomes {
   private async lookUpOverdue(): Promise<void> {
     const before = performance.now() - LOOK_UP_INTERVAL_MS;
     const overdue = [...this.waiting.values()]
-      .flatMap((waiters) => [...waiters])
+      .flatMap(({ waiters }) => [...waiters])
       .filter((waiter) => waiter.since < before)
       .slice(0, LOOK_UP_SIZE_MAX);
     try {
@@ -127,8 +141,6 @@ export class Outcomes {
       // The database is away: waiters are looked up again, and run into their own limit if it stays away.
     }
     this.timer = undefined;
-    // Expectations of waiters that gave up are let go of with them.
-    if (this.waiting.size === 0) this.expected.clear();
-    else this.schedule();
+    if (this.waiting.size > 0) this.schedule();
   }
 }

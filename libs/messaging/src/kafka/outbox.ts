@@ -1,11 +1,10 @@
 import type { Database, UnitOfWork } from '@vafa/persistence';
 import { PARTITIONS_DEFAULT, type Batch, type Message, type Subscription, type TopicSpec } from '../message-bus.js';
 import { PostgresMessageBus } from '../postgres/postgres-message-bus.js';
+import { RELAY_GROUP } from '../postgres/retention.js';
 import { StoppedPartitions } from '../stopped-partitions.js';
 import { KafkaFault } from './kafka-faults.js';
 
-/** The relay's own group on the log, beside which no other reads it. */
-const RELAY_GROUP = 'vafa.relay-to-kafka';
 /** Messages that a page takes to Kafka. */
 const PAGE_SIZE = 2_000;
 /** What is in Kafka is kept for a while, to look at. */

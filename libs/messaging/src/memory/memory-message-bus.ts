@@ -112,12 +112,16 @@ export class MemoryMessageBus implements MessageBus {
     for (const topic of new Set(messages.map((message) => message.topic))) this.wakeUps.notify(topic);
   }
 
-  /** What of a topic is young enough; drops the rest. */
+  /** What of a topic is young enough, or not taken by a group that has taken from it; drops the rest. */
   private retained(name: string): readonly Entry[] {
     const topic = this.topic(name);
     const oldest = performance.now() - topic.retentionMs;
     const first = topic.entries[0];
-    if (first !== undefined && first.at < oldest) topic.entries = topic.entries.filter((entry) => entry.at >= oldest);
+    if (first === undefined || first.at >= oldest) return topic.entries;
+    const groups = [...this.groups.values()].filter((group) => group.knows(name));
+    const isWanted = ({ message, position }: Entry): boolean =>
+      groups.some((group) => group.offset(name, message.partition) < position);
+    topic.entries = topic.entries.filter((entry) => entry.at >= oldest || isWanted(entry));
     return topic.entries;
   }
 }
@@ -125,6 +129,7 @@ export class MemoryMessageBus implements MessageBus {
 /** Shares the partitions among the consumers of a group and keeps its offsets. */
 class Group implements PartitionLog {
   private readonly offsets = new Map<string, number>();
+  private readonly known = new Set<string>();
   private readonly members = new Set<Consumer>();
   private sharing: Promise<void> = Promise.resolve();
 
@@ -170,6 +175,7 @@ class Group implements PartitionLog {
   }
 
   async commit(topic: string, partitions: readonly number[], offset: number): Promise<void> {
+    this.known.add(topic);
     for (const partition of partitions)
       this.offsets.set(`${topic}/${partition}`, Math.max(offset, this.offset(topic, partition)));
   }
@@ -183,7 +189,12 @@ class Group implements PartitionLog {
     return this.retained(topic).filter((entry) => entry.position > this.offset(topic, entry.message.partition)).length;
   }
 
-  private offset(topic: string, partition: number): number {
+  /** Whether it has taken anything of a topic. */
+  knows(topic: string): boolean {
+    return this.known.has(topic);
+  }
+
+  offset(topic: string, partition: number): number {
     return this.offsets.get(`${topic}/${partition}`) ?? 0;
   }
 

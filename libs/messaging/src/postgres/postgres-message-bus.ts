@@ -7,7 +7,7 @@ import { WakeUps } from '../wake-ups.js';
 import { GroupCommit } from './group-commit.js';
 import { groupLag } from './group-lag.js';
 import { Membership } from './membership.js';
-import { Retention, type KeptFor } from './retention.js';
+import { Retention, type KeptFor, type KeptOld } from './retention.js';
 import { TopicCatalogue, type Topic } from './topic-catalogue.js';
 
 const RETENTION_INTERVAL_MS = 60_000;
@@ -20,6 +20,8 @@ export type PostgresMessageBusOptions = {
   readonly onError?: (error: unknown) => void;
   /** How often old messages are looked for. */
   readonly retentionIntervalMs?: number;
+  /** Told once when a topic keeps what is older than its retention, since a group has not taken it. */
+  readonly onKept?: (kept: KeptOld) => void;
   /** Keeps what this group has not taken, however old, and what it has only so long: the log serves it as an outbox. */
   readonly keptFor?: KeptFor;
 };
@@ -49,7 +51,8 @@ export class PostgresMessageBus implements MessageBus {
     this.onError = options.onError ?? ((): void => undefined);
     this.publishing = new GroupCommit((messages) => this.write(messages));
     const intervalMs = options.retentionIntervalMs ?? RETENTION_INTERVAL_MS;
-    this.retention = new Retention(database, { intervalMs, keptFor: options.keptFor, onError: this.onError });
+    const { keptFor, onKept = (): void => undefined } = options;
+    this.retention = new Retention(database, { intervalMs, keptFor, onError: this.onError, onKept });
   }
 
   async ensureTopics(topics: readonly TopicSpec[]): Promise<void> {

@@ -29,6 +29,8 @@ const SETTINGS = `
   set enable_bitmapscan = off;
   set enable_sort = off;`;
 
+/** A page is small by its bytes as well as by its messages; one message may go beyond. */
+const PAGE_BYTES_MAX = 16 * 1024 * 1024;
 const READ_COLUMNS = ['partition', 'key', 'headers', 'value'];
 const READ_WHERE = `topic = $3 and position > ($5::bigint[])[array_position($4::int[], partition::int)]`;
 
@@ -152,10 +154,12 @@ export class Session implements PartitionLog {
       where: READ_WHERE,
       parameters: [topic, [...after.keys()], [...after.values()]],
       columns: READ_COLUMNS,
+      bytes: { column: 'value', max: PAGE_BYTES_MAX },
     });
     const last = rows.at(-1)?.position ?? 0;
     const messages = rows.map((row) => messageOf(name, row));
-    return { messages, upTo: rows.length < limit ? Math.max(head, last) : last };
+    const bytes = rows.reduce((sum, { value }) => sum + value.length, 0);
+    return { messages, upTo: rows.length < limit && bytes < PAGE_BYTES_MAX ? Math.max(head, last) : last };
   }
 
   async commit(name: string, partitions: readonly number[], offset: number): Promise<void> {

@@ -39,7 +39,11 @@ export function errorCode(error: unknown): string | undefined {
 }
 
 /** What PostgreSQL or initdb wrote before they gave up, told in one sentence where the cause is a known one. */
-export function serverProblem(output: string, dataDir: string): StartupError {
+export function serverProblem(
+  output: string,
+  dataDir: string,
+  isRoot: boolean = process.getuid?.() === 0,
+): StartupError {
   if (/No space left on device|Disk quota exceeded/i.test(output))
     return new StartupError(
       `The disk that holds ${dataDir} is full: free some space, or set VAFA_DATA to a folder elsewhere.`,
@@ -54,7 +58,12 @@ export function serverProblem(output: string, dataDir: string): StartupError {
     return new StartupError(
       `The PostgreSQL that came with the packages does not run on this system (${lastLine(output)}): set VAFA_DATABASE_URL to a PostgreSQL of your own.`,
     );
-  if (/Permission denied/i.test(output)) return unreachable(dataDir, 'this user');
+  if (/Permission denied/i.test(output))
+    return isRoot
+      ? unreachable(dataDir, 'it runs as instead')
+      : new StartupError(
+          `PostgreSQL may not read or write below ${dataDir} (${lastLine(output)}): give this user the right to, or set VAFA_DATA to another folder.`,
+        );
   return new StartupError(`PostgreSQL did not start on ${dataDir}: ${lastLine(output)}`);
 }
 

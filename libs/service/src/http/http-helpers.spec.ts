@@ -100,6 +100,10 @@ describe('JSON', () => {
     expect(findFault(text)).toEqual({ at, expected });
   });
 
+  it('stops where a text nests deeper than a stack may hold', () => {
+    expect(findFault('['.repeat(1_000_000))).toEqual({ at: 1_000, expected: 'less nesting' });
+  });
+
   it('may be as deep as the limit, and no deeper, brackets in texts aside', () => {
     const nested = (depth: number): Buffer => Buffer.from('['.repeat(depth) + ']'.repeat(depth));
     expect(() => parseJson(nested(64))).not.toThrow();

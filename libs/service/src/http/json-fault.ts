@@ -1,7 +1,10 @@
 /** Where a text stops being JSON, and what should have stood there. */
 export type JsonFault = { readonly at: number; readonly expected: string };
 
-/** Finds the first fault of a text that `JSON.parse` has refused. Its nesting must be bounded: it walks by recursion. */
+/** It walks by recursion, and goes no deeper than this, far less than a stack holds. */
+const DEPTH_MAX = 1_000;
+
+/** Finds the first fault of a text that `JSON.parse` has refused. Where it nests deeper than 1,000 levels, that is the fault. */
 export const findFault = (text: string): JsonFault => {
   try {
     const reader = new JsonReader(text);
@@ -30,14 +33,15 @@ const WORDS = ['true', 'false', 'null'];
 
 class JsonReader {
   private at = 0;
+  private depth = 0;
 
   constructor(private readonly source: string) {}
 
   value(): void {
     this.skip(SPACE);
     const next = this.source[this.at];
-    if (next === '{') return this.members();
-    if (next === '[') return this.items();
+    if (next === '{') return this.nested(() => this.members());
+    if (next === '[') return this.nested(() => this.items());
     if (next === '"') return this.text();
     const word = WORDS.find((one) => this.source.startsWith(one, this.at));
     if (word !== undefined) this.at += word.length;
@@ -47,6 +51,12 @@ class JsonReader {
   end(): void {
     this.skip(SPACE);
     if (this.at < this.source.length) throw new Fault(this.at, 'its end');
+  }
+
+  private nested(walk: () => void): void {
+    if (++this.depth > DEPTH_MAX) throw new Fault(this.at, 'less nesting');
+    walk();
+    this.depth--;
   }
 
   private members(): void {
