@@ -31,7 +31,10 @@ export type LogSubscriptionOptions = {
 export class LogSubscription {
   private readonly marks: Mark[] = [];
   private read = 0;
+  /** Up to where events were taken out of the subscription, or the log was told to hold nothing. */
   private at: WirePosition | null;
+  /** The same of the last page that was handed out: what lies between the two is lost with the subscription. */
+  private given: WirePosition | null;
   private isLive = false;
   private hasEnded = false;
   private failure: unknown;
@@ -39,6 +42,7 @@ export class LogSubscription {
 
   constructor(private readonly options: LogSubscriptionOptions) {
     this.at = options.after;
+    this.given = options.after;
     const { subscription } = options;
     subscription.on('readable', () => this.wake());
     subscription.on('caughtUp', () => this.mark('caught-up'));
@@ -52,9 +56,9 @@ export class LogSubscription {
     this.mark(position);
   }
 
-  /** The position behind the last page. */
+  /** The position behind the last page that was handed out. */
   get position(): Position | null {
-    return this.at === null ? null : positionOf(this.at);
+    return this.given === null ? null : positionOf(this.given);
   }
 
   async *pages(): AsyncGenerator<LogPage, void, undefined> {
@@ -63,6 +67,7 @@ export class LogSubscription {
       while (!signal.aborted) {
         const page = await this.next();
         if (page === undefined) return;
+        this.given = this.at;
         yield page;
         if (until !== null && this.at !== null && !isBehind(this.at, until)) return;
       }
@@ -98,7 +103,11 @@ export class LogSubscription {
       const isFull = events.length >= pageSize;
       const isNew = events.length > 0 || this.at !== before || this.isLive !== wasLive;
       if (isFull || (isNew && (this.isLive || performance.now() >= deadline))) return this.pageOf(events);
-      if (this.hasEnded) throw this.failure;
+      if (this.hasEnded) {
+        // What had come before the end is given before the end is told.
+        if (events.length > 0) return this.pageOf(events);
+        throw this.failure;
+      }
       if (isNew && deadline === Infinity) deadline = performance.now() + LINGER_MS;
       await (isNew ? Promise.race([woken, pause(LINGER_MS)]) : woken);
     }
@@ -109,8 +118,8 @@ export class LogSubscription {
     const { until, subscription, head, ownOnly } = this.options;
     const within = until === null ? events : events.filter(({ position }) => position && !isBehind(until, position));
     const wanted = ownOnly ? within.filter(isOurs) : within;
-    const caughtUp = this.isLive && subscription.readableLength === 0;
-    const position = this.position ?? (head === null ? NOWHERE : positionOf(head));
+    const caughtUp = this.isLive && !this.hasEnded && subscription.readableLength === 0;
+    const position = positionOf(this.at ?? head ?? NOWHERE);
     return { events: wanted.map(fromWire), position, caughtUp };
   }
 
@@ -142,4 +151,4 @@ export class LogSubscription {
 }
 
 /** The position of a log in which nothing stands yet. */
-const NOWHERE = positionOf({ commit: 0n, prepare: 0n });
+const NOWHERE: WirePosition = { commit: 0n, prepare: 0n };
