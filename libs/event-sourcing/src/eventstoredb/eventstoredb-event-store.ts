@@ -224,7 +224,7 @@ export class EventStoreDbEventStore implements EventStore {
 
 const openClient = (api: Client, url: string): EventStoreDBClient => {
   try {
-    return withoutWaiting(api.EventStoreDBClient.connectionString(url));
+    return guarded(api.EventStoreDBClient.connectionString(url));
   } catch (error) {
     // The client's own words quote the string. Its files and options are named by what it expected.
     const words = error instanceof Error && !('connectionString' in error) ? error.message : 'it cannot be read';
@@ -232,14 +232,16 @@ const openClient = (api: Client, url: string): EventStoreDBClient => {
   }
 };
 
-type StreamCreator = (...call: readonly unknown[]) => () => Promise<{ write?: (message: unknown) => boolean }>;
+type ClientStream = NodeJS.EventEmitter & { write?: (message: unknown) => boolean };
+type StreamCreator = (...call: readonly unknown[]) => () => Promise<ClientStream>;
 
 /**
- * Where its connection is full the client (6.2.1) lets appends wait in a queue of its own, and where the connection then breaks their failures
- * are rejections that nobody handles: they would end the process. So its streams never ask it to wait; what is under way is bounded by the
- * appender instead.
+ * Guards the client (6.2.1) against two ways in which it ends the process. Where its connection is full it lets appends wait in a queue of its own,
+ * and where the connection then breaks their failures are rejections that nobody handles: so its streams never ask it to wait, and what is under
+ * way is bounded by the appender instead. And an error of one batch stream makes it forget the appends of every other one, of any client in the
+ * process: an answer to one of those throws where it is taken in. It is let go; the appender has been told of a failure and finds out.
  */
-const withoutWaiting = (client: EventStoreDBClient): EventStoreDBClient => {
+const guarded = (client: EventStoreDBClient): EventStoreDBClient => {
   const inner = client as unknown as { GRPCStreamCreator: StreamCreator };
   const create = inner.GRPCStreamCreator;
   const patched = new WeakSet<object>();
@@ -254,10 +256,26 @@ const withoutWaiting = (client: EventStoreDBClient): EventStoreDBClient => {
         write(message);
         return true;
       };
+      letGoOfUnknownAnswers(stream);
       return stream;
     };
   };
   return client;
+};
+
+const letGoOfUnknownAnswers = (stream: ClientStream): void => {
+  for (const listener of stream.listeners('data')) {
+    const lenient = (answer: unknown): void => {
+      try {
+        listener.call(stream, answer);
+      } catch {
+        // Whoever waits for this append has been told already, or is by its deadline.
+      }
+    };
+    // In this order: a stream that loses its last listener stops flowing.
+    stream.on('data', lenient);
+    stream.off('data', listener as (answer: unknown) => void);
+  }
 };
 
 /** The server's own streams begin with it; nothing of ours may stand among them. */

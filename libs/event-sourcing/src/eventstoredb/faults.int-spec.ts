@@ -61,6 +61,28 @@ describe('EventStoreDbEventStore, when the server misbehaves', () => {
     }, 50_000);
   });
 
+  it('lets go of an answer to an append that the client has forgotten for the break of another connection', async () => {
+    const other = await EventStoreDbStandIn.start();
+    const onRetry = (): void => void retries++;
+    const beside = await EventStoreDbEventStore.connect({ url: other.url, callDeadlineMs: 2_000, onRetry });
+    try {
+      for (const { faults } of [standIn, other]) faults.latencyMs = 300;
+      const [stream, event] = [newStream(), anEvent()];
+      const appends = [store.append(newStream(), NO_STREAM, [anEvent()]), beside.append(stream, NO_STREAM, [event])];
+      await eventually(() => expect([standIn.appends, other.appends]).toEqual([1, 1]));
+      standIn.cut();
+      for (const outcome of await Promise.all(appends))
+        expect(outcome).toMatchObject({ status: 'appended', revision: 0 });
+      // Of both: the client rejects the other server's append with the failure of this one's connection.
+      expect(retries).toBeGreaterThanOrEqual(2);
+      expect(other.appends).toBeGreaterThanOrEqual(2);
+      expect((await beside.read(stream, 0, 10)).map(({ id }) => id)).toEqual([event.id]);
+    } finally {
+      await beside.close();
+      await other.stop();
+    }
+  });
+
   it('waits for a server that is gone and comes back', async () => {
     await surviving(async () => {
       await standIn.down();
