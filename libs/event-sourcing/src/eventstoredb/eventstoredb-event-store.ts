@@ -90,7 +90,7 @@ export class EventStoreDbEventStore implements EventStore {
     try {
       const retry = { ...settings, signal: new AbortController().signal };
       const head = await trying(() => headOf(api, client, settings.callDeadlineMs), retry);
-      await checkVersion(client);
+      await trying(() => learnFeatures(client, settings.callDeadlineMs), retry);
       return new EventStoreDbEventStore(api, client, settings, head);
     } catch (error) {
       await client.dispose();
@@ -335,11 +335,38 @@ const headOf = async (api: Client, client: EventStoreDBClient, deadlineMs: numbe
   return event?.position ?? null;
 };
 
-/** @throws where the server is too old. */
-const checkVersion = async (client: EventStoreDBClient): Promise<void> => {
-  // The client keeps what the server has told of itself among its own.
-  const { capabilities } = client as unknown as { capabilities: Promise<{ serverVersion: string }> };
-  const { serverVersion } = await capabilities;
+type Features = { readonly serverVersion: string };
+type FeaturesModule = { readonly ServerFeatures: { readonly createServerFeatures: readonly unknown[] } };
+
+/**
+ * Asks the server what it can do, which decides how appends go. The client (6.2.1) asks without a deadline, again with each new connection, and
+ * keeps a failure for as long as that lasts: every append would fail with it. So it is asked here, and the client is told for good.
+ * @throws where the server is too old
+ */
+const learnFeatures = async (client: EventStoreDBClient, deadlineMs: number): Promise<void> => {
+  const { ServerFeatures } = (await import(FEATURES_MODULE)) as FeaturesModule;
+  const inner = client as unknown as { execute(...call: readonly unknown[]): Promise<Features> };
+  const features = await within(deadlineMs, inner.execute(...ServerFeatures.createServerFeatures));
+  checkVersion(features.serverVersion);
+  Object.defineProperty(client, 'capabilities', { value: Promise.resolve(features) });
+};
+
+/** Among the files of the client; not part of what it exports. */
+const FEATURES_MODULE = '@eventstore/db-client/dist/Client/ServerFeatures.js';
+
+const within = async <T>(deadlineMs: number, work: Promise<T>): Promise<T> => {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new DeadlineExceededError(`no answer within ${deadlineMs} ms`)), deadlineMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
+const checkVersion = (serverVersion: string): void => {
   const [major = 0, minor = 0] = serverVersion.split('.').map(Number);
   const [wantedMajor, wantedMinor] = VERSION_MIN;
   if (major > wantedMajor || (major === wantedMajor && minor >= wantedMinor)) return;

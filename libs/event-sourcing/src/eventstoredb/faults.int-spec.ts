@@ -125,6 +125,24 @@ describe('EventStoreDbEventStore, when the server misbehaves', () => {
     await follower.stop();
   });
 
+  it('appends after a break where the server then fails to say what it can do', async () => {
+    standIn.faults.features = { answer: 'internal', count: 1 };
+    const stream = newStream();
+    await surviving(async () => standIn.cut());
+    expect(await store.append(stream, NO_STREAM, [anEvent()])).toMatchObject({ status: 'appended' });
+  });
+
+  it.each<StandInFaults['features']['answer']>(['internal', 'none'])(
+    'asks again where the server answers %s to the question what it can do',
+    async (answer) => {
+      standIn.faults.features = { answer, count: 1 };
+      const other = await EventStoreDbEventStore.connect({ url: standIn.url, callDeadlineMs: 500 });
+      expect(standIn.faults.features.count).toBe(0);
+      expect(await other.append(newStream(), NO_STREAM, [anEvent()])).toMatchObject({ status: 'appended' });
+      await other.close();
+    },
+  );
+
   it('says that it does not know where the time is up, and that reads may be asked again', async () => {
     const impatient = await EventStoreDbEventStore.connect({
       url: standIn.url,

@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server as TcpServer, Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { accessDenied, notLeader, unauthenticated, unavailable } from './answers.js';
+import { accessDenied, internal, notLeader, unauthenticated, unavailable } from './answers.js';
 import { features, gossip, GossipService, ServerFeaturesService, shared, StreamsService } from './definitions.js';
 import type { Features, Gossip, Shared } from './definitions.js';
 import { StandInLog } from './stand-in-log.js';
@@ -33,6 +33,8 @@ export type StandInFaults = {
   leader: { host: string; port: number } | null;
   /** How many of the next appends find the connection cut, and when. */
   cutAppends: { when: 'before-stored' | 'after-stored'; count: number };
+  /** How many of the next questions for what it can do are failed, or left without an answer. */
+  features: { answer: 'internal' | 'none'; count: number };
 };
 
 /** Methods of 23.10 by which a client finds out what it may use. */
@@ -49,6 +51,7 @@ export class EventStoreDbStandIn {
     refuse: 'nothing',
     leader: null,
     cutAppends: { when: 'after-stored', count: 0 },
+    features: { answer: 'internal', count: 0 },
   };
   private readonly grpc = new Server({ 'grpc.max_receive_message_length': 32 * 1024 * 1024 });
   /** Appends that were looked at, whatever came of them. */
@@ -65,7 +68,7 @@ export class EventStoreDbStandIn {
     this.log = options.log ?? new StandInLog();
     this.grpc.addService(StreamsService, new StandInStreams(this.log, this.gate()).handlers);
     this.grpc.addService(ServerFeaturesService, {
-      getSupportedMethods: supportedMethods(options.version ?? '23.10.0.0'),
+      getSupportedMethods: supportedMethods(options.version ?? '23.10.0.0', this.faults),
     });
     this.grpc.addService(GossipService, { read: clusterInfo(() => this.port) });
   }
@@ -225,11 +228,17 @@ export class EventStoreDbStandIn {
 type Link = { readonly outer: Socket; readonly inner: Socket };
 
 const supportedMethods =
-  (version: string) =>
+  (version: string, faults: StandInFaults) =>
   (
     _call: ServerUnaryCall<Shared.Empty, Features.SupportedMethods>,
     answer: sendUnaryData<Features.SupportedMethods>,
   ): void => {
+    const broken = faults.features;
+    if (broken.count > 0) {
+      broken.count--;
+      if (broken.answer === 'internal') answer(internal());
+      return;
+    }
     const methods = METHODS.map((name) =>
       new features.SupportedMethod().setMethodName(name).setServiceName('event_store.client.streams.streams'),
     );
