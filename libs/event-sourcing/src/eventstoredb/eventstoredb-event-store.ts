@@ -194,7 +194,9 @@ export class EventStoreDbEventStore implements EventStore {
     const until = options.until === undefined ? null : wirePosition(options.until);
     const ownOnly = prefix === '';
     const { pageSize } = options;
-    late.log = new LogSubscription({ subscription, after: from, until, head, pageSize, ownOnly, signal });
+    const confirmWithinMs = this.options.callDeadlineMs;
+    const shape = { after: from, until, head, pageSize, confirmWithinMs, ownOnly };
+    late.log = new LogSubscription({ subscription, ...shape, signal });
     return late.log;
   }
 

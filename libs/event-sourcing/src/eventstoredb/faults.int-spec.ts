@@ -217,6 +217,26 @@ describe('EventStoreDbEventStore, when the server misbehaves', () => {
     abort.abort();
   });
 
+  it('gives a subscription up that the server does not confirm, and is given the next one', async () => {
+    const abort = new AbortController();
+    const prefix = `p${randomUUID()}`;
+    standIn.faults.silentSubscriptions = 1;
+    const first = follow(prefix, null, abort.signal).next();
+    await expect(first).rejects.toBeInstanceOf(EventStoreUnavailableError);
+    await expect(first).rejects.toThrow(/not confirmed within 2000 ms.*VAFA_EVENTSTOREDB_URL/);
+    expect(await follow(prefix, null, abort.signal).next()).toMatchObject({ value: { caughtUp: true } });
+    abort.abort();
+  });
+
+  it('gives a subscription up that it cannot begin because the server is frozen', async () => {
+    const impatient = await EventStoreDbEventStore.connect({ url: standIn.url, callDeadlineMs: 500, retryForMs: 500 });
+    standIn.freeze();
+    const options = { prefix: 'x', after: null, pageSize: 1, signal: AbortSignal.timeout(60_000) };
+    await expect(impatient.subscribe(options).next()).rejects.toMatchObject({ isTransient: true });
+    standIn.thaw();
+    await impatient.close();
+  });
+
   it('tells by a checkpoint how far a log has been looked through that has nothing for it', async () => {
     const abort = new AbortController();
     const log = follow(`p${randomUUID()}`, null, abort.signal);
@@ -255,6 +275,16 @@ describe('EventStoreDbEventStore, when something is wrong with the store', () =>
       /none of its options/,
     ],
     ['a follower by choice', 'esdb://127.0.0.1:1?tls=false&nodePreference=follower', /nodePreference must be leader/],
+    [
+      'a sign of life without end',
+      'esdb://127.0.0.1:1?tls=false&keepAliveInterval=-1',
+      /keepAliveInterval.*1000 to 60000/,
+    ],
+    [
+      'a sign of life that is late',
+      'esdb://127.0.0.1:1?tls=false&keep-alive-timeout=60001',
+      /VAFA_EVENTSTOREDB_URL.*keepAliveTimeout.*1000 to 60000/,
+    ],
     ['an address over TLS', 'esdb://127.0.0.1:2113?tls=true', /a server is named, not given by its address/],
     ['a wrong port', 'esdb://127.0.0.1:notaport?tls=false', /VAFA_EVENTSTOREDB_URL/],
     ['a missing certificate', 'esdb://localhost:1?tlsCAFile=/nowhere/ca.pem', /VAFA_EVENTSTOREDB_URL.*not found/],

@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Buffer } from 'node:buffer';
 import { PassThrough } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { LogPage } from '../event-store.js';
+import { DeadlineExceededError } from './failures.js';
 import { LogSubscription } from './log-subscription.js';
 import { positionOf, toWire } from './wire-form.js';
 
@@ -35,7 +37,7 @@ describe('LogSubscription', () => {
   afterEach(() => abort.abort());
 
   /** The client's subscription is a stream of objects that emits its errors without destroying itself. */
-  const open = (): { wire: PassThrough; log: LogSubscription } => {
+  const open = (confirmWithinMs = 60_000): { wire: PassThrough; log: LogSubscription } => {
     const wire = new PassThrough({ objectMode: true });
     const subscription = Object.assign(wire, { unsubscribe: async () => undefined });
     const log = new LogSubscription({
@@ -44,6 +46,7 @@ describe('LogSubscription', () => {
       until: null,
       head: null,
       pageSize: 100,
+      confirmWithinMs,
       ownOnly: false,
       signal: abort.signal,
     });
@@ -64,6 +67,15 @@ describe('LogSubscription', () => {
     expect(ids).toEqual(Array.from({ length: EVENTS }, (_, i) => `event-${i + 1}`));
     expect(log.position).toBe(positionOf({ commit: BigInt(EVENTS), prepare: BigInt(EVENTS) }));
     expect(pages.every(({ caughtUp }) => !caughtUp)).toBe(true);
+  });
+
+  it('fails where the server does not confirm it, and not once it has', async () => {
+    await expect(open(10).log.pages().next()).rejects.toBeInstanceOf(DeadlineExceededError);
+    const { wire, log } = open(10);
+    wire.emit('confirmation');
+    await pause(50);
+    wire.write(resolved(1));
+    expect(await log.pages().next()).toMatchObject({ value: { events: [{ id: 'event-1' }] } });
   });
 
   it('does not stand behind events that it took and never gave', async () => {

@@ -1,6 +1,7 @@
 import type { AllStreamSubscription } from '@eventstore/db-client';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { LogPage, Position } from '../event-store.js';
+import { DeadlineExceededError } from './failures.js';
 import { fromWire, isOurs, positionOf } from './wire-form.js';
 import type { WireEvent, WirePosition } from './wire-form.js';
 
@@ -22,6 +23,8 @@ export type LogSubscriptionOptions = {
   /** The end of the log before the subscription began: once caught up, everything up to it has been given. */
   readonly head: WirePosition | null;
   readonly pageSize: number;
+  /** How long the server may take to confirm the subscription; from then on it is the connection's silence that tells. */
+  readonly confirmWithinMs: number;
   /** Whether what somebody else has written is left out, rather than refused: where every stream is asked for. */
   readonly ownOnly: boolean;
   readonly signal: AbortSignal;
@@ -39,11 +42,15 @@ export class LogSubscription {
   private hasEnded = false;
   private failure: unknown;
   private wake: () => void = () => undefined;
+  private readonly unconfirmed: NodeJS.Timeout;
 
   constructor(private readonly options: LogSubscriptionOptions) {
     this.at = options.after;
     this.given = options.after;
-    const { subscription } = options;
+    const { subscription, confirmWithinMs } = options;
+    const silence = `the subscription was not confirmed within ${confirmWithinMs} ms`;
+    this.unconfirmed = setTimeout(() => this.end(new DeadlineExceededError(silence)), confirmWithinMs);
+    subscription.once('confirmation', () => clearTimeout(this.unconfirmed));
     subscription.on('readable', () => this.wake());
     subscription.on('caughtUp', () => this.mark('caught-up'));
     subscription.on('error', (error) => this.end(error));
@@ -72,6 +79,7 @@ export class LogSubscription {
         if (until !== null && this.at !== null && !isBehind(this.at, until)) return;
       }
     } finally {
+      clearTimeout(this.unconfirmed);
       this.options.subscription.unsubscribe().catch(() => undefined);
       this.options.subscription.destroy();
     }
@@ -85,6 +93,7 @@ export class LogSubscription {
 
   private end(failure: unknown): void {
     if (this.hasEnded) return;
+    clearTimeout(this.unconfirmed);
     this.hasEnded = true;
     this.failure = failure;
     this.wake();

@@ -33,6 +33,8 @@ export type StandInFaults = {
   leader: { host: string; port: number } | null;
   /** How many of the next appends find the connection cut, and when. */
   cutAppends: { when: 'before-stored' | 'after-stored'; count: number };
+  /** How many of the next subscriptions are neither confirmed nor refused. */
+  silentSubscriptions: number;
   /** How many of the next questions for what it can do are failed, or left without an answer. */
   features: { answer: 'internal' | 'none'; count: number };
 };
@@ -51,6 +53,7 @@ export class EventStoreDbStandIn {
     refuse: 'nothing',
     leader: null,
     cutAppends: { when: 'after-stored', count: 0 },
+    silentSubscriptions: 0,
     features: { answer: 'internal', count: 0 },
   };
   private readonly grpc = new Server({ 'grpc.max_receive_message_length': 32 * 1024 * 1024 });
@@ -170,6 +173,7 @@ export class EventStoreDbStandIn {
         this.appends++;
         return !this.takeCut('after-stored');
       },
+      isSilent: () => this.faults.silentSubscriptions > 0 && this.faults.silentSubscriptions-- > 0,
       delay: async () => (this.faults.latencyMs > 0 ? pause(this.faults.latencyMs) : undefined),
     };
   }

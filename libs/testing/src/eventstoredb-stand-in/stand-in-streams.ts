@@ -36,6 +36,8 @@ export type Gate = {
   turn(streamId: string): Promise<boolean>;
   /** Called when an append is stored and before it is answered; false where the connection was cut instead. */
   stored(streamId: string): boolean;
+  /** Whether this subscription is left without any answer. */
+  isSilent(): boolean;
   /** Waits as slow servers do. */
   delay(): Promise<void>;
 };
@@ -120,6 +122,7 @@ export class StandInStreams {
     }
     await this.gate.delay();
     const options = call.request.getOptions() ?? new streams.ReadReq.Options();
+    if (options.hasSubscription() && this.gate.isSilent()) return;
     const stream = options.getStream();
     if (stream !== undefined) await this.readStream(call, options, stream);
     else await this.readAll(call, options);
