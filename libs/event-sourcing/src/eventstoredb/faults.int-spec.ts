@@ -113,6 +113,27 @@ describe('EventStoreDbEventStore, when the server misbehaves', () => {
     });
   });
 
+  it('goes on where its repeat races the original, and only one of them is stored and none answered', async () => {
+    const eager = await EventStoreDbEventStore.connect({
+      url: standIn.url,
+      callDeadlineMs: 500,
+      retryForMs: 60_000,
+      onRetry: () => void retries++,
+    });
+    // Wider than was seen of the real server, so that no pause of this process makes the repeat a late one.
+    standIn.faults.racingRepeatMs = 200;
+    const [stream, event] = [newStream(), anEvent()];
+    const release = standIn.stall(stream);
+    const append = eager.append(stream, NO_STREAM, [event]);
+    // The original and a repeat wait for their turn by then: both are worked on at once.
+    await eventually(() => expect(retries).toBeGreaterThanOrEqual(2));
+    release();
+    expect(await append).toEqual({ status: 'appended', revision: 0, repeated: false });
+    expect(standIn.repeatsUnanswered).toBeGreaterThan(0);
+    expect((await eager.read(stream, 0, 10)).map(({ id }) => id)).toEqual([event.id]);
+    await eager.close();
+  });
+
   it('follows a follower to the leader that it names', async () => {
     const follower = await EventStoreDbStandIn.start({ log: standIn.log });
     follower.faults.refuse = 'not-leader';
