@@ -2,8 +2,9 @@ import type { AppendResult, EventStoreDBClient } from '@eventstore/db-client';
 import { pause } from '@vafa/persistence';
 import { AppendOutcomeUnknownError, NO_STREAM } from '../event-store.js';
 import type { AppendOutcome, NewEvent, Revision, StoredEvent } from '../event-store.js';
-import { DeadlineExceededError, deletedStream, explained, kindOf } from './failures.js';
-import { expectedOf, toWire, wireBytes } from './wire-form.js';
+import { Deadlines } from './deadlines.js';
+import { deletedStream, explained, kindOf } from './failures.js';
+import { expectedOf, framingBytes, toWire } from './wire-form.js';
 import type { WirePosition } from './wire-form.js';
 
 /** What the server takes in one call, its own count of names and framing included. */
@@ -58,11 +59,13 @@ export class Appender {
   private readonly waiting: (() => void)[] = [];
   /** Of each stream that is appended to, when the last append of it has ended. */
   private readonly tails = new Map<string, Promise<void>>();
+  private readonly deadlines: Deadlines;
   private pending = 0;
   private inFlight = 0;
   private known: Known;
 
   constructor(private readonly options: AppenderOptions) {
+    this.deadlines = new Deadlines(options.callDeadlineMs);
     this.known = { commit: options.head?.commit ?? 0n, atMs: performance.now() };
   }
 
@@ -71,10 +74,11 @@ export class Appender {
     return this.pending;
   }
 
-  append(streamId: string, expected: Revision, events: readonly NewEvent[]): Promise<AppendOutcome> {
+  /** `bodyBytes`: those of data and metadata, as they were counted when the append was checked. */
+  append(streamId: string, expected: Revision, events: readonly NewEvent[], bodyBytes: number): Promise<AppendOutcome> {
     if (this.closing.signal.aborted) return Promise.reject(new Error('the event store is closed'));
     if (this.pending >= QUEUE_MAX) return Promise.reject(new RangeError(`${QUEUE_MAX} appends wait already`));
-    const bytes = events.reduce((sum, event) => sum + wireBytes(event), 0);
+    const bytes = events.reduce((sum, event) => sum + framingBytes(event), bodyBytes);
     if (bytes > CALL_BYTES_MAX)
       return Promise.reject(
         new RangeError(`the append has ${bytes} bytes with its names, more than ${CALL_BYTES_MAX}`),
@@ -87,6 +91,7 @@ export class Appender {
   async close(): Promise<void> {
     this.closing.abort();
     await Promise.all(this.tails.values());
+    this.deadlines.close();
   }
 
   /** One after another within a stream, those of others beside it. */
@@ -187,28 +192,14 @@ export class Appender {
   }
 
   /** The client has no deadline of its own here: where the server is frozen it would wait for ever. */
-  private async send({ streamId, expected, events }: Call): Promise<AppendResult> {
+  private send({ streamId, expected, events }: Call): Promise<AppendResult> {
     const { client, callDeadlineMs } = this.options;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new DeadlineExceededError(`no answer within ${callDeadlineMs} ms`)),
-        callDeadlineMs,
-      );
-    });
     const options = {
       expectedRevision: expectedOf(expected),
       deadline: callDeadlineMs,
       requiresLeader: true,
     };
-    const answer = client.appendToStream(streamId, events.map(toWire), options);
-    try {
-      return await Promise.race([answer, late]);
-    } finally {
-      clearTimeout(timer);
-      // Whoever gave up does not hear of what becomes of it.
-      answer.catch(() => undefined);
-    }
+    return this.deadlines.within(client.appendToStream(streamId, events.map(toWire), options));
   }
 }
 

@@ -14,6 +14,7 @@ import { checkAppend, checkLoad, checkRead, checkStreamId, checkSubscribe } from
 import { Appender } from './appender.js';
 import type { AppendDone } from './appender.js';
 import { connectionStringFault } from './connection-string.js';
+import { Deadlines } from './deadlines.js';
 import { DeadlineExceededError, SETTING, deletedStream, explained, kindOf } from './failures.js';
 import { HIGH_WATER_MARK, LogSubscription } from './log-subscription.js';
 import { fromWire, wirePosition } from './wire-form.js';
@@ -105,9 +106,9 @@ export class EventStoreDbEventStore implements EventStore {
 
   async append(streamId: string, expected: Revision, events: readonly NewEvent[]): Promise<AppendOutcome> {
     // An invalid append would fail every other one of the process.
-    checkAppend(streamId, expected, events);
+    const bytes = checkAppend(streamId, expected, events);
     checkOwn(streamId);
-    return this.appender.append(streamId, expected, events);
+    return this.appender.append(streamId, expected, events, bytes);
   }
 
   async load(streamIds: readonly string[], after?: ReadonlyMap<string, Revision>): Promise<Map<string, StoredEvent[]>> {
@@ -348,25 +349,15 @@ type FeaturesModule = { readonly ServerFeatures: { readonly createServerFeatures
 const learnFeatures = async (client: EventStoreDBClient, deadlineMs: number): Promise<void> => {
   const { ServerFeatures } = (await import(FEATURES_MODULE)) as FeaturesModule;
   const inner = client as unknown as { execute(...call: readonly unknown[]): Promise<Features> };
-  const features = await within(deadlineMs, inner.execute(...ServerFeatures.createServerFeatures));
+  const deadlines = new Deadlines(deadlineMs);
+  const asked = deadlines.within(inner.execute(...ServerFeatures.createServerFeatures));
+  const features = await asked.finally(() => deadlines.close());
   checkVersion(features.serverVersion);
   Object.defineProperty(client, 'capabilities', { value: Promise.resolve(features) });
 };
 
 /** Among the files of the client; not part of what it exports. */
 const FEATURES_MODULE = '@eventstore/db-client/dist/Client/ServerFeatures.js';
-
-const within = async <T>(deadlineMs: number, work: Promise<T>): Promise<T> => {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new DeadlineExceededError(`no answer within ${deadlineMs} ms`)), deadlineMs);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-};
 
 const checkVersion = (serverVersion: string): void => {
   const [major = 0, minor = 0] = serverVersion.split('.').map(Number);
