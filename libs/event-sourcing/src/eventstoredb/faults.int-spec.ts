@@ -414,6 +414,25 @@ describe('EventStoreDbEventStore over TLS', () => {
     await expect(connecting(login, options)).rejects.toThrow(words);
   });
 
+  it('takes a password that was changed under way for an outage: the work may be done again', async () => {
+    const store = await connecting('vafa:open%20sesame@', `&tlsCAFile=${encodeURIComponent(authority)}`);
+    const stream = newStream();
+    const event = anEvent();
+    try {
+      credentials.password = 'rotated';
+      const work = [() => store.append(stream, NO_STREAM, [event]), () => store.read(stream, 0, 1), () => store.ping()];
+      for (const one of work) {
+        const failing = one();
+        await expect(failing).rejects.toMatchObject({ isTransient: true });
+        await expect(failing).rejects.toThrow(/does not let us in.*VAFA_EVENTSTOREDB_URL/);
+      }
+    } finally {
+      credentials.password = 'open sesame';
+    }
+    expect(await store.append(stream, NO_STREAM, [event])).toMatchObject({ status: 'appended' });
+    await store.close();
+  });
+
   it('says what to do where TLS meets a plain server, and plain meets TLS', async () => {
     const plain = await EventStoreDbStandIn.start();
     const url = `esdb://localhost:${plain.port}?tls=true`;

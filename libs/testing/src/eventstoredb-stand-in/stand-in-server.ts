@@ -19,7 +19,7 @@ export type StandInOptions = {
   /** Certificate and key in PEM; without them it speaks plain. */
   readonly tls?: { readonly certificate: string; readonly key: string };
   /** Whom it lets in; by default everybody. Only over TLS, as the client sends none without. */
-  readonly credentials?: { readonly username: string; readonly password: string };
+  readonly credentials?: { readonly username: string; password: string };
   /** The version it says it has. */
   readonly version?: string;
 };
