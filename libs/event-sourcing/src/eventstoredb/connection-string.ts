@@ -27,7 +27,7 @@ const isKeepAlive = (value: string): boolean =>
   /^\d{1,5}$/.test(value) && Number(value) >= KEEP_ALIVE_MS_MIN && Number(value) <= KEEP_ALIVE_MS_MAX;
 
 const FORM =
-  /^esdb(?:\+discover)?:\/\/(?:[^:@/\s]+:[^@/\s]+@)?(?<hosts>[^:@/?,\s]+(?::\d{1,5})?(?:,[^:@/?,\s]+(?::\d{1,5})?)*)\/?(?:\?(?<query>[^?\s]*))?$/;
+  /^esdb(?:\+discover)?:\/\/(?:(?<login>[^:@/\s]+:[^@/\s]+)@)?(?<hosts>[^:@/?,\s]+(?::\d{1,5})?(?:,[^:@/?,\s]+(?::\d{1,5})?)*)\/?(?:\?(?<query>[^?\s]*))?$/;
 
 /**
  * What is wrong with a connection string, or undefined where nothing is. Looked at before the client sees it: the client would warn of an
@@ -49,8 +49,11 @@ export const connectionStringFault = (value: string): string | undefined => {
   }
   const hosts = (match.groups?.['hosts'] ?? '').split(',').map((host) => host.replace(/:\d+$/, ''));
   const address = hosts.find((host) => isIP(host) !== 0);
+  const isPlain = /(?:^|&)tls=false(?:&|$)/i.test(query);
+  if (isPlain && match.groups?.['login'] !== undefined)
+    return 'user and password are sent over TLS only, and it says tls=false: leave out one of the two';
   // The client's transport names the server in the TLS handshake, where Node lets no address be named.
-  if (address !== undefined && !/(?:^|&)tls=false(?:&|$)/i.test(query))
+  if (address !== undefined && !isPlain)
     return `over TLS a server is named, not given by its address ${address}; tls=false speaks plainly`;
   return undefined;
 };
