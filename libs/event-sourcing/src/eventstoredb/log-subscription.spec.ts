@@ -29,6 +29,12 @@ const resolved = (i: number): object => {
   };
 };
 
+/** The events of a page, and whether it is the last for now. */
+const told = ({ value }: IteratorResult<LogPage, unknown>): string => {
+  const { events, caughtUp } = value as LogPage;
+  return `${events.map(({ id }) => id).join(',')} ${caughtUp}`;
+};
+
 describe('LogSubscription', () => {
   let abort: AbortController;
   beforeEach(() => {
@@ -76,6 +82,21 @@ describe('LogSubscription', () => {
     await pause(50);
     wire.write(resolved(1));
     expect(await log.pages().next()).toMatchObject({ value: { events: [{ id: 'event-1' }] } });
+  });
+
+  it('is caught up once the server says so, and no longer once it has fallen behind', async () => {
+    const { wire, log } = open();
+    const pages = log.pages();
+    wire.emit('caughtUp');
+    wire.write(resolved(1));
+    const seen: string[] = [];
+    while (!seen.includes('event-1 true')) seen.push(told(await pages.next()));
+    wire.emit('fellBehind');
+    wire.write(resolved(2));
+    while (!seen.some((page) => page.startsWith('event-2'))) seen.push(told(await pages.next()));
+    expect(seen.at(-1)).toBe('event-2 false');
+    wire.emit('caughtUp');
+    expect(told(await pages.next())).toBe(' true');
   });
 
   it('does not stand behind events that it took and never gave', async () => {

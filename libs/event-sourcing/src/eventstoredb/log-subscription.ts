@@ -11,7 +11,7 @@ export const HIGH_WATER_MARK = 2_000;
 const LINGER_MS = 20;
 
 /** Something the server has told between two events: it holds once so many events have been read. */
-type Mark = { readonly afterEvents: number; readonly position: WirePosition | 'caught-up' };
+type Mark = { readonly afterEvents: number; readonly position: WirePosition | 'caught-up' | 'fell-behind' };
 
 const isBehind = (one: WirePosition, other: WirePosition): boolean =>
   one.commit < other.commit || (one.commit === other.commit && one.prepare < other.prepare);
@@ -53,6 +53,7 @@ export class LogSubscription {
     subscription.once('confirmation', () => clearTimeout(this.unconfirmed));
     subscription.on('readable', () => this.wake());
     subscription.on('caughtUp', () => this.mark('caught-up'));
+    subscription.on('fellBehind', () => this.mark('fell-behind'));
     subscription.on('error', (error) => this.end(error));
     subscription.on('end', () => this.end(new Error('the server has ended the subscription: write after end')));
     options.signal.addEventListener('abort', () => this.wake(), { once: true });
@@ -153,7 +154,7 @@ export class LogSubscription {
   private settle(): void {
     while (this.marks[0] !== undefined && this.marks[0].afterEvents <= this.read) {
       const { position } = this.marks.shift() as Mark;
-      if (position === 'caught-up') this.isLive = true;
+      if (typeof position === 'string') this.isLive = position === 'caught-up';
       else if (this.at === null || isBehind(this.at, position)) this.at = position;
     }
   }
