@@ -56,6 +56,8 @@ const VERSION_MIN = [23, 10] as const;
 export class EventStoreDbEventStore implements EventStore {
   private readonly closing = new AbortController();
   private readonly appender: Appender;
+  /** Whether the client was let go of, which ends its reads as if they had come to their end. */
+  private isDisposed = false;
 
   private constructor(
     private readonly api: Client,
@@ -161,6 +163,7 @@ export class EventStoreDbEventStore implements EventStore {
   async close(): Promise<void> {
     this.closing.abort();
     await this.appender.close();
+    this.isDisposed = true;
     await this.client.dispose();
   }
 
@@ -209,6 +212,7 @@ export class EventStoreDbEventStore implements EventStore {
     });
     try {
       const events = (await collect(stream, this.options.callDeadlineMs)).map(fromWire);
+      if (this.isDisposed) throw new Error('the event store was closed while it read');
       const first = events[0]?.revision ?? from;
       if (first !== from) throw deletedStream(streamId);
       return events;

@@ -191,6 +191,19 @@ describe('EventStoreDbEventStore, when the server misbehaves', () => {
     expect(await reading).toHaveLength(2);
   });
 
+  it('fails a read that it is closed in, rather than answer with what has come by then', async () => {
+    const other = await EventStoreDbEventStore.connect({ url: standIn.url });
+    const stream = newStream();
+    await store.append(stream, NO_STREAM, [anEvent(), anEvent()]);
+    standIn.freeze();
+    const readings = [other.read(stream, 0, 10), other.load([stream])];
+    const told = Promise.allSettled(readings);
+    await pause(100);
+    await other.close();
+    standIn.thaw();
+    expect(await told).toMatchObject([{ status: 'rejected' }, { status: 'rejected' }]);
+  });
+
   const follow = (prefix: string, after: Position | null, signal: AbortSignal): AsyncIterator<LogPage, unknown> =>
     store.subscribe({ prefix, after, pageSize: 50, signal })[Symbol.asyncIterator]();
 
