@@ -1,6 +1,6 @@
 import type { AppendResult, EventStoreDBClient } from '@eventstore/db-client';
 import { pause } from '@vafa/persistence';
-import { AppendOutcomeUnknownError, NO_STREAM } from '../event-store.js';
+import { AppendOutcomeUnknownError, EventStoreUnavailableError, NO_STREAM } from '../event-store.js';
 import type { AppendOutcome, NewEvent, Revision, StoredEvent } from '../event-store.js';
 import { Deadlines } from './deadlines.js';
 import { deletedStream, explained, kindOf } from './failures.js';
@@ -9,8 +9,9 @@ import type { WirePosition } from './wire-form.js';
 
 /** What the server takes in one call, its own count of names and framing included. */
 export const CALL_BYTES_MAX = 1024 * 1024;
-/** Appends that may wait. Beyond it the callers do not limit what they have in flight, and memory would be the queue. */
+/** Appends that may wait, and their bytes: while the server is away, memory is the queue. Beyond it the caller is told to come again. */
 const QUEUE_MAX = 100_000;
+export const QUEUE_BYTES_MAX = 256 * 1024 * 1024;
 const BACKOFF_MS_MIN = 50;
 const BACKOFF_MS_MAX = 1_000;
 /**
@@ -41,6 +42,7 @@ export type AppenderOptions = {
   readonly callDeadlineMs: number;
   readonly retryForMs: number;
   readonly inFlightMax: number;
+  readonly queueBytesMax: number;
   readonly onAppend?: ((done: AppendDone) => void) | undefined;
   readonly onRetry?: ((error: unknown) => void) | undefined;
 };
@@ -61,6 +63,7 @@ export class Appender {
   private readonly tails = new Map<string, Promise<void>>();
   private readonly deadlines: Deadlines;
   private pending = 0;
+  private pendingBytes = 0;
   private inFlight = 0;
   private known: Known;
 
@@ -77,14 +80,17 @@ export class Appender {
   /** `bodyBytes`: those of data and metadata, as they were counted when the append was checked. */
   append(streamId: string, expected: Revision, events: readonly NewEvent[], bodyBytes: number): Promise<AppendOutcome> {
     if (this.closing.signal.aborted) return Promise.reject(new Error('the event store is closed'));
-    if (this.pending >= QUEUE_MAX) return Promise.reject(new RangeError(`${QUEUE_MAX} appends wait already`));
     const bytes = events.reduce((sum, event) => sum + framingBytes(event), bodyBytes);
     if (bytes > CALL_BYTES_MAX)
       return Promise.reject(
         new RangeError(`the append has ${bytes} bytes with its names, more than ${CALL_BYTES_MAX}`),
       );
+    if (this.pending >= QUEUE_MAX || this.pendingBytes + bytes > this.options.queueBytesMax)
+      return Promise.reject(
+        new EventStoreUnavailableError(`${this.pending} appends of ${this.pendingBytes} bytes wait for EventStoreDB`),
+      );
     const call = { streamId, expected, events };
-    return this.inOrder(streamId, () => this.inWindow(() => this.settle(call)));
+    return this.inOrder(streamId, bytes, () => this.inWindow(() => this.settle(call)));
   }
 
   /** Waits for what is in flight; nothing is tried again any more. */
@@ -95,12 +101,14 @@ export class Appender {
   }
 
   /** One after another within a stream, those of others beside it. */
-  private inOrder<T>(streamId: string, work: () => Promise<T>): Promise<T> {
+  private inOrder<T>(streamId: string, bytes: number, work: () => Promise<T>): Promise<T> {
     const before = this.tails.get(streamId);
     const own = before === undefined ? work() : before.then(work);
     this.pending++;
+    this.pendingBytes += bytes;
     const end = (): void => {
       this.pending--;
+      this.pendingBytes -= bytes;
       if (this.tails.get(streamId) === ended) this.tails.delete(streamId);
     };
     const ended = own.then(end, end);

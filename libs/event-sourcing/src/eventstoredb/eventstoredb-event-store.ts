@@ -11,7 +11,7 @@ import type {
   SubscribeOptions,
 } from '../event-store.js';
 import { checkAppend, checkLoad, checkRead, checkStreamId, checkSubscribe } from '../limits.js';
-import { Appender } from './appender.js';
+import { Appender, QUEUE_BYTES_MAX } from './appender.js';
 import type { AppendDone } from './appender.js';
 import { connectionStringFault } from './connection-string.js';
 import { Deadlines } from './deadlines.js';
@@ -31,6 +31,8 @@ export type EventStoreDbOptions = {
   readonly retryForMs?: number;
   /** Appends that are under way at once. */
   readonly inFlightMax?: number;
+  /** Bytes of appends that are under way or wait; one beyond it is refused, and may be tried again later. */
+  readonly queueBytesMax?: number;
   /** After each append. */
   readonly onAppend?: (done: AppendDone) => void;
   /** Before a call is tried again, and where a subscription that was too slow is taken up again. */
@@ -73,6 +75,7 @@ export class EventStoreDbEventStore implements EventStore {
       callDeadlineMs: options.callDeadlineMs,
       retryForMs: options.retryForMs,
       inFlightMax: options.inFlightMax ?? IN_FLIGHT_MAX,
+      queueBytesMax: options.queueBytesMax ?? QUEUE_BYTES_MAX,
       onAppend: options.onAppend,
       onRetry: options.onRetry,
     });

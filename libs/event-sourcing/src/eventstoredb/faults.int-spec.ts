@@ -191,6 +191,22 @@ describe('EventStoreDbEventStore, when the server misbehaves', () => {
     expect(await reading).toHaveLength(2);
   });
 
+  it('tells callers to come again once too many bytes wait, and takes more when they have gone', async () => {
+    const event = anEvent({ data: JSON.stringify('x'.repeat(40_000)) });
+    const narrow = await EventStoreDbEventStore.connect({ url: standIn.url, queueBytesMax: 100_000 });
+    const [first, second, third] = [newStream(), newStream(), newStream()];
+    const release = standIn.stall(first);
+    const taken = [narrow.append(first, NO_STREAM, [event]), narrow.append(second, NO_STREAM, [event])];
+    const refused = narrow.append(third, NO_STREAM, [event]);
+    await expect(refused).rejects.toBeInstanceOf(EventStoreUnavailableError);
+    await expect(refused).rejects.toMatchObject({ isTransient: true });
+    release();
+    for (const outcome of await Promise.all(taken)) expect(outcome).toMatchObject({ status: 'appended' });
+    expect(await narrow.append(third, NO_STREAM, [event])).toMatchObject({ status: 'appended' });
+    expect(await store.read(third, 0, 10)).toHaveLength(1);
+    await narrow.close();
+  });
+
   it('fails a read that it is closed in, rather than answer with what has come by then', async () => {
     const other = await EventStoreDbEventStore.connect({ url: standIn.url });
     const stream = newStream();
