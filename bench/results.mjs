@@ -8,12 +8,16 @@ const FSYNCS = 200;
 /** One line for whoever reads along, or pipes it. */
 export const print = (line) => console.log(JSON.stringify(line));
 
-/** @returns {{ min: number, median: number, max: number, runs: number }} */
+/**
+ * The median of an even number of figures is the middle between the two in the middle.
+ * @returns {{ min: number, median: number, max: number, runs: number }}
+ */
 export function spread(figures) {
   const sorted = [...figures].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
   return {
     min: sorted[0],
-    median: sorted[Math.floor((sorted.length - 1) / 2)],
+    median: sorted.length % 2 === 1 ? sorted[middle] : Number(((sorted[middle - 1] + sorted[middle]) / 2).toFixed(6)),
     max: sorted.at(-1),
     runs: sorted.length,
   };

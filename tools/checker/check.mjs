@@ -11,13 +11,14 @@ import { Violations } from './violations.mjs';
 /**
  * Checks an installation that has come to rest: the log of inputs where one is given, the members, the register, the ledger, every read model and what went
  * out, against each other and against a model of its own. Changes nothing. Holds about 2 KB a purchase in memory.
- * @param {{ url: string, inputs?: import('./inputs.mjs').Inputs, bus?: import('./kafka-tables.mjs').KafkaTables }} options
- *   url: a login that may read every schema; bus: what has the topics, where they are not in PostgreSQL
+ * @param {{ url: string, inputs?: import('./inputs.mjs').Inputs, bus?: import('./kafka-tables.mjs').KafkaTables,
+ *   ledger?: import('./eventstoredb-tables.mjs').EventStoreDbTables }} options
+ *   url: a login that may read every schema; bus, ledger: what has the topics, and what has the events, where they are not in PostgreSQL
  * @returns {Promise<{ violations: ReturnType<Violations['list']>, counts: Record<string, number | string> }>}
  */
-export async function check({ url, inputs, bus }) {
+export async function check({ url, inputs, bus, ledger: eventsElsewhere }) {
   const violations = new Violations();
-  const tables = await Tables.open(url, bus);
+  const tables = await Tables.open(url, { bus, ledger: eventsElsewhere });
   try {
     await checkTaken(tables, violations);
     const members = await readReferences(tables);

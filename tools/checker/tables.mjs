@@ -66,10 +66,12 @@ export const STATEMENTS = {
 export class Tables {
   #client;
   #bus;
+  #ledger;
 
-  constructor(client, bus) {
+  constructor(client, { bus, ledger }) {
     this.#client = client;
     this.#bus = bus;
+    this.#ledger = ledger;
   }
 
   /** True where the relay to a broker may send again what it has sent. */
@@ -79,17 +81,19 @@ export class Tables {
 
   /**
    * @param {string} url of a login that may read every schema
-   * @param {import('./kafka-tables.mjs').KafkaTables} [bus] that has the topics, where they are not in PostgreSQL
+   * @param {{ bus?: import('./kafka-tables.mjs').KafkaTables, ledger?: import('./eventstoredb-tables.mjs').EventStoreDbTables }} elsewhere
+   *   what has the topics, and what has the events, where they are not in PostgreSQL
    */
-  static async open(url, bus) {
+  static async open(url, elsewhere = {}) {
     const client = new pg.Client({ connectionString: url, application_name: 'vafa-checker' });
     await client.connect();
     await client.query('begin transaction isolation level repeatable read, read only');
-    return new Tables(client, bus);
+    return new Tables(client, elsewhere);
   }
 
   /** The rows of one of `STATEMENTS`, in its order. */
   async *rows(name) {
+    if (this.#ledger?.has(name)) return yield* this.#ledger.rows(name, this.#walk(name));
     if (this.#bus?.has(name)) yield* this.#bus.rows(name);
     if (!this.#bus?.replaces(name)) yield* this.#walk(name);
   }

@@ -3,8 +3,10 @@
 // was not answered, and has the checker judge what is left. Needs the packages to be built (`npm run build`), which it does itself.
 //
 //   npm run test:crash -- [--seed N] [--minutes 2] [--keep]
+//   npm run test:crash -- --eventstoredb [--seed N] [--minutes 2] [--keep]
 //   npm run test:crash -- --kafka [--seed N] [--nodes one|three] [--short] [--only WORDS] [--keep]
 //
+// With --eventstoredb: the same, with the ledger in the stand-in for EventStoreDB, which is cut off, frozen, gone, slow and unavailable meanwhile.
 // With --kafka: services in processes of their own on a real Kafka, of one node and of three, to which each fault is done once; it takes as long
 // as that takes, some 15 minutes, or a third of it with --short, which sends less and lets processes sleep for a shorter time. --only picks those
 // faults that have these words in their names.
@@ -29,6 +31,7 @@ function readOptions() {
       seed: { type: 'string' },
       minutes: { type: 'string', default: '2' },
       keep: { type: 'boolean', default: false },
+      eventstoredb: { type: 'boolean', default: false },
       kafka: { type: 'boolean', default: false },
       nodes: { type: 'string' },
       short: { type: 'boolean', default: false },
@@ -39,13 +42,15 @@ function readOptions() {
   const minutes = Number(values.minutes);
   if (!Number.isInteger(seed) || !(minutes > 0 && minutes <= MINUTES_MAX))
     throw new RangeError(`--seed is a whole number, --minutes one up to ${MINUTES_MAX}`);
-  const { keep, kafka, nodes, short, only } = values;
+  const { keep, eventstoredb, kafka, nodes, short, only } = values;
   if (nodes !== undefined && nodes !== 'one' && nodes !== 'three') throw new RangeError('--nodes is one or three');
   if (!kafka && (nodes !== undefined || short || only !== undefined))
     throw new RangeError('--nodes, --short and --only go with --kafka');
   if (kafka && kafkaScript() === undefined)
     throw new RangeError('--kafka starts a Kafka by a script, which is not there: VAFA_ENGINES names its folder');
-  return { seed, minutes, keep, kafka, nodes: nodes === undefined ? ['one', 'three'] : [nodes], short, only };
+  if (kafka && eventstoredb) throw new RangeError('--eventstoredb does not go with --kafka');
+  const both = nodes === undefined ? ['one', 'three'] : [nodes];
+  return { seed, minutes, keep, eventstoredb, kafka, nodes: both, short, only };
 }
 
 async function main() {
@@ -69,7 +74,8 @@ async function main() {
 const say = (line) => console.log(`${new Date().toISOString().slice(11, 19)} ${line}`);
 
 async function standalone(options) {
-  say(`seed ${options.seed}, ${options.minutes} minutes`);
+  const where = options.eventstoredb ? ', the ledger in the stand-in for EventStoreDB' : '';
+  say(`seed ${options.seed}, ${options.minutes} minutes${where}`);
   const { violations, counts, faults, faultsTold, imports, folder } = await run({ ...options, say });
   say(JSON.stringify({ seed: options.seed, faults, faultsTold, imports, ...counts }));
   if (violations.length === 0) say('Nothing lost, nothing counted twice.');

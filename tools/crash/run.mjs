@@ -8,6 +8,7 @@ import { Installation } from '../load/installation.mjs';
 import { PostgresBus } from '../load/postgres-bus.mjs';
 import { Random } from '../load/random.mjs';
 import { settled } from '../load/settled.mjs';
+import { LedgerInEventStoreDb, LedgerInPostgres } from './eventstoredb-ledger.mjs';
 import { FAULTS } from './faults.mjs';
 import { Importer } from './importer.mjs';
 import { Senders } from './senders.mjs';
@@ -23,30 +24,34 @@ const DRAIN_TIMEOUT_MS = 120_000;
 
 /**
  * Runs the load against a real installation and does to it what `FAULTS` says, for so many minutes; then lets it come to rest and checks it.
- * @param {{ seed: number, minutes: number, keep: boolean, say: (line: string) => void }} options
+ * With `eventstoredb` the ledger is in the stand-in for EventStoreDB, a process of its own, and that is harmed at the same time.
+ * @param {{ seed: number, minutes: number, keep: boolean, eventstoredb: boolean, say: (line: string) => void }} options
  * @returns {Promise<{ violations: object[], counts: object, faults: Record<string, number>, faultsTold: number, imports: object, folder: string }>}
  *   `faultsTold`: answers 500 while something was broken; `imports`: files that came in whole, and how often their importer was killed or gave up
  */
-export async function run({ seed, minutes, keep, say }) {
-  const installation = new Installation();
+export async function run({ seed, minutes, keep, eventstoredb, say }) {
+  const ledger = eventstoredb ? await LedgerInEventStoreDb.start() : new LedgerInPostgres();
+  const installation = new Installation({ env: ledger.env });
   const stop = () => void installation.dispose({ keep }).finally(() => process.exit(130));
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, stop);
   let sound = false;
   try {
-    const result = await new CrashRun({ installation, seed, minutes, say }).run();
+    const result = await new CrashRun({ installation, ledger, seed, minutes, say }).run();
     sound = result.violations.length === 0;
     return { ...result, folder: installation.folder };
   } finally {
     for (const signal of ['SIGINT', 'SIGTERM']) process.off(signal, stop);
     await installation.dispose({ keep: keep || !sound });
+    await ledger.close();
   }
 }
 
 class CrashRun {
   #installation;
+  #ledger;
+  #seed;
   #random;
   #workload;
-  #seed;
   #minutes;
   #say;
   #log;
@@ -58,11 +63,12 @@ class CrashRun {
   #faults = {};
   #done = 0;
 
-  constructor({ installation, seed, minutes, say }) {
+  constructor({ installation, ledger, seed, minutes, say }) {
     this.#installation = installation;
+    this.#ledger = ledger;
+    this.#seed = seed;
     this.#random = new Random(seed);
     this.#workload = new Workload(new Random(seed ^ 0x5bf03635));
-    this.#seed = seed;
     this.#minutes = minutes;
     this.#say = say;
   }
@@ -89,16 +95,19 @@ class CrashRun {
     const importing = this.#importer.work(() => this.#sending);
     const workers = Promise.all([importing, ...this.#senders.map((senders) => this.#work(senders))]);
     // A worker that throws ends the run at once; otherwise it is awaited below.
+    await this.#ledger.harm(this.#seed);
     const disturbing = this.#disturb();
     disturbing.catch(() => undefined);
     await Promise.race([disturbing, workers]);
+    Object.assign(this.#faults, await this.#ledger.rest());
     this.#sending = false;
     await withLimit(workers, DRAIN_TIMEOUT_MS, 'what was unanswered could not be repeated');
     const balances = await this.#comeToRest();
     this.#importer.compare(balances);
     await this.#oneMoreCrash(balances);
     await this.#readAgain(balances);
-    const result = await check({ url: installation.run.databaseOwner, inputs: this.#log.inputs });
+    const { inputs } = this.#log;
+    const result = await check({ url: installation.run.databaseOwner, inputs, ledger: this.#ledger.tables });
     await this.#askBalances(result);
     await installation.stop();
     const faultsTold = this.#senders.reduce((sum, senders) => sum + senders.faultsTold, 0);
@@ -171,7 +180,7 @@ class CrashRun {
     }
     await senders.close();
     const client = await this.#installation.connect();
-    await settled(client, SETTLE_TIMEOUT_MS);
+    await settled(client, SETTLE_TIMEOUT_MS, this.#ledger.tables);
     for (const each of [...this.#senders, senders]) await each.settleUncertain();
     const balances = await balancesOf(client);
     await client.end();
@@ -184,7 +193,7 @@ class CrashRun {
     await this.#installation.signal('SIGKILL');
     await this.#startAgain();
     const client = await this.#installation.connect();
-    await settled(client, SETTLE_TIMEOUT_MS);
+    await settled(client, SETTLE_TIMEOUT_MS, this.#ledger.tables);
     const after = await balancesOf(client);
     await client.end();
     if (JSON.stringify(after) !== JSON.stringify(before)) throw new Error('a crash at rest changed balances');
@@ -199,7 +208,7 @@ class CrashRun {
     await this.#installation.signal('SIGKILL');
     await this.#startAgain();
     const again = await this.#installation.connect();
-    await settled(again, SETTLE_TIMEOUT_MS);
+    await settled(again, SETTLE_TIMEOUT_MS, this.#ledger.tables);
     const after = await balancesOf(again);
     const { rows } = await again.query(
       `select count(*)::int as failed from messaging.dead_letters where kind in ('failed', 'behind')`,

@@ -1,15 +1,16 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { EventStoreDbStandIn, eventually } from '@vafa/testing';
+import { EventStoreDbStandIn, STAND_IN_HARMS, eventually, harm } from '@vafa/testing';
 import pg from 'pg';
 
 import { RunningClub } from './running-club.js';
 
 const LONG_MS = 10 * 60_000;
 const PURCHASES = 3_000;
+/** As the real server was seen to do. */
+const RACING_REPEAT_MS = 10;
 const SEED = Number(process.env['VAFA_TEST_SEED'] ?? 20_261_122);
 
 /** A number from 0 to `below`, the same in every run of a seed. */
@@ -19,51 +20,6 @@ const randomOf = (seed: number): ((below: number) => number) => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
     return Math.floor((state / 2 ** 32) * below);
   };
-};
-
-/** Does one harm after another to the stand-in until it is told to end; nothing of it lasts. */
-const harm = async (standIn: EventStoreDbStandIn, signal: AbortSignal): Promise<string[]> => {
-  const random = randomOf(SEED);
-  const { faults } = standIn;
-  const harms: Readonly<Record<string, () => Promise<void>>> = {
-    cut: async () => standIn.cut(),
-    cutBefore: async () => void (faults.cutAppends = { when: 'before-stored', count: 1 + random(3) }),
-    cutAfter: async () => void (faults.cutAppends = { when: 'after-stored', count: 1 + random(3) }),
-    freeze: async () => {
-      standIn.freeze();
-      await pause(200 + random(600));
-      standIn.thaw();
-    },
-    gone: async () => {
-      await standIn.down();
-      await pause(200 + random(800));
-      await standIn.up();
-    },
-    unavailable: async () => {
-      faults.refuse = 'unavailable';
-      await pause(200 + random(500));
-      faults.refuse = 'nothing';
-    },
-    notReady: async () => {
-      faults.refuse = 'not-ready';
-      await pause(200 + random(300));
-      faults.refuse = 'nothing';
-    },
-    slow: async () => {
-      faults.latencyMs = 50;
-      await pause(500);
-      faults.latencyMs = 0;
-    },
-  };
-  const names = Object.keys(harms);
-  const done: string[] = [];
-  while (!signal.aborted) {
-    await pause(100 + random(400));
-    const name = names[random(names.length)] ?? 'cut';
-    await harms[name]?.();
-    done.push(name);
-  }
-  return done;
 };
 
 describe('a club whose ledger is in EventStoreDB (on the stand-in)', () => {
@@ -95,6 +51,7 @@ describe('a club whose ledger is in EventStoreDB (on the stand-in)', () => {
   beforeAll(async () => {
     process.stderr.write(`The harms of this run follow from VAFA_TEST_SEED=${SEED}.\n`);
     standIn = await EventStoreDbStandIn.start();
+    standIn.faults.racingRepeatMs = RACING_REPEAT_MS;
     remote = await RunningClub.stopped({ VAFA_EVENTSTOREDB_URL: standIn.url });
     local = remote.with({});
     const history = await remote.vafa('generate', 'purchases', '--members', '200', '--purchases', String(PURCHASES));
@@ -112,10 +69,10 @@ describe('a club whose ledger is in EventStoreDB (on the stand-in)', () => {
     async () => {
       await remote.start();
       const ended = new AbortController();
-      const harming = harm(standIn, ended.signal);
+      const harming = harm(standIn, { random: randomOf(SEED), pauseMs: { low: 100, high: 500 }, signal: ended.signal });
       const first = await remote.json('import', 'purchases', 'a.ndjson', '--enrol');
       ended.abort();
-      expect((await harming).length).toBeGreaterThan(0);
+      expect(new Set(await harming)).toEqual(new Set(STAND_IN_HARMS));
       expect(first).toMatchObject({ code: 0, rows: PURCHASES, taken: PURCHASES });
       expect(await remote.json('verify')).toMatchObject({ code: 0, ok: true, events: PURCHASES });
       expect(await remote.json('import', 'purchases', 'a.ndjson', '--enrol')).toMatchObject({
@@ -136,9 +93,13 @@ describe('a club whose ledger is in EventStoreDB (on the stand-in)', () => {
     async () => {
       const more = await remote.vafa('generate', 'purchases', '--members', '200', '--purchases', '2000', '--seed', '7');
       await writeFile(inFolder('b.ndjson'), more.stdout);
-      const importing = remote.vafa('import', 'purchases', 'b.ndjson', '--enrol');
-      await pause(1_500);
+      const { appends } = standIn;
+      let hasEnded = false;
+      const importing = remote.vafa('import', 'purchases', 'b.ndjson', '--enrol').finally(() => (hasEnded = true));
+      await eventually(() => expect(standIn.appends).toBeGreaterThan(appends + 200), LONG_MS);
+      expect(hasEnded).toBe(false);
       await remote.crash();
+      expect(standIn.appends).toBeLessThan(appends + 2_000);
       await remote.start();
       await importing;
       expect(await remote.json('import', 'purchases', 'b.ndjson', '--enrol')).toMatchObject({ code: 0, taken: 2_000 });

@@ -160,7 +160,7 @@ export const requireSame = (from: LogProof, to: LogProof): void => {
     const other = to.places[i];
     if (other?.events !== place.events || other.hash !== place.hash)
       throw new MoveError(
-        'What a reader has read stands in another order in the other store: start the services until everything is read, then move again.',
+        'What a reader has read stands in another order in the other store: say vafa move --abandon, start the services until everything is read, then move again.',
       );
   });
 };

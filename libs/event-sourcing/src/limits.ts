@@ -30,9 +30,10 @@ export const eventBytes = (event: Pick<NewEvent, 'data' | 'metadata'>): number =
 
 /**
  * Checks an append against the port's limits, before anything is sent: one bad call must not fail the others of its group.
+ * @returns the bytes of its data and metadata
  * @throws RangeError that names the limit.
  */
-export const checkAppend = (streamId: string, expected: Revision, events: readonly NewEvent[]): void => {
+export const checkAppend = (streamId: string, expected: Revision, events: readonly NewEvent[]): number => {
   checkStreamId(streamId);
   if (!Number.isInteger(expected) || expected < NO_STREAM) refuse(`expected revision ${expected} is not -1 or more`);
   if (events.length < 1 || events.length > EVENTS_PER_APPEND_MAX)
@@ -47,6 +48,7 @@ export const checkAppend = (streamId: string, expected: Revision, events: readon
   if (total > APPEND_BYTES_MAX) refuse(`the append has ${total} bytes, more than ${APPEND_BYTES_MAX}`);
   if (events.length > 1 && new Set(events.map((event) => event.id)).size < events.length)
     refuse(`the append to ${streamId} names an event id twice`);
+  return total;
 };
 
 const checkEvent = (event: NewEvent): number => {

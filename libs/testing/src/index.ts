@@ -11,6 +11,7 @@ export {
   type StandInFaults,
   type StandInOptions,
 } from './eventstoredb-stand-in/stand-in-server.js';
+export { STAND_IN_HARMS, harm, type HarmOptions, type RandomBelow } from './eventstoredb-stand-in/harms.js';
 export { createTestDatabase, type TestDatabase } from './test-database.js';
 export { withTestDatabase } from './with-test-database.js';
 export { deferred, eventually, type Deferred } from './eventually.js';

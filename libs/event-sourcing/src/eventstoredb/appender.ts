@@ -1,15 +1,17 @@
 import type { AppendResult, EventStoreDBClient } from '@eventstore/db-client';
 import { pause } from '@vafa/persistence';
-import { AppendOutcomeUnknownError, NO_STREAM } from '../event-store.js';
+import { AppendOutcomeUnknownError, EventStoreUnavailableError, NO_STREAM } from '../event-store.js';
 import type { AppendOutcome, NewEvent, Revision, StoredEvent } from '../event-store.js';
-import { DeadlineExceededError, deletedStream, explained, kindOf } from './failures.js';
-import { expectedOf, toWire, wireBytes } from './wire-form.js';
+import { Deadlines } from './deadlines.js';
+import { deletedStream, explained, kindOf } from './failures.js';
+import { expectedOf, framingBytes, toWire } from './wire-form.js';
 import type { WirePosition } from './wire-form.js';
 
 /** What the server takes in one call, its own count of names and framing included. */
 export const CALL_BYTES_MAX = 1024 * 1024;
-/** Appends that may wait. Beyond it the callers do not limit what they have in flight, and memory would be the queue. */
+/** Appends that may wait, and their bytes: while the server is away, memory is the queue. Beyond it the caller is told to come again. */
 const QUEUE_MAX = 100_000;
+export const QUEUE_BYTES_MAX = 256 * 1024 * 1024;
 const BACKOFF_MS_MIN = 50;
 const BACKOFF_MS_MAX = 1_000;
 /**
@@ -40,6 +42,7 @@ export type AppenderOptions = {
   readonly callDeadlineMs: number;
   readonly retryForMs: number;
   readonly inFlightMax: number;
+  readonly queueBytesMax: number;
   readonly onAppend?: ((done: AppendDone) => void) | undefined;
   readonly onRetry?: ((error: unknown) => void) | undefined;
 };
@@ -58,11 +61,14 @@ export class Appender {
   private readonly waiting: (() => void)[] = [];
   /** Of each stream that is appended to, when the last append of it has ended. */
   private readonly tails = new Map<string, Promise<void>>();
+  private readonly deadlines: Deadlines;
   private pending = 0;
+  private pendingBytes = 0;
   private inFlight = 0;
   private known: Known;
 
   constructor(private readonly options: AppenderOptions) {
+    this.deadlines = new Deadlines(options.callDeadlineMs);
     this.known = { commit: options.head?.commit ?? 0n, atMs: performance.now() };
   }
 
@@ -71,31 +77,38 @@ export class Appender {
     return this.pending;
   }
 
-  append(streamId: string, expected: Revision, events: readonly NewEvent[]): Promise<AppendOutcome> {
+  /** `bodyBytes`: those of data and metadata, as they were counted when the append was checked. */
+  append(streamId: string, expected: Revision, events: readonly NewEvent[], bodyBytes: number): Promise<AppendOutcome> {
     if (this.closing.signal.aborted) return Promise.reject(new Error('the event store is closed'));
-    if (this.pending >= QUEUE_MAX) return Promise.reject(new RangeError(`${QUEUE_MAX} appends wait already`));
-    const bytes = events.reduce((sum, event) => sum + wireBytes(event), 0);
+    const bytes = events.reduce((sum, event) => sum + framingBytes(event), bodyBytes);
     if (bytes > CALL_BYTES_MAX)
       return Promise.reject(
         new RangeError(`the append has ${bytes} bytes with its names, more than ${CALL_BYTES_MAX}`),
       );
+    if (this.pending >= QUEUE_MAX || this.pendingBytes + bytes > this.options.queueBytesMax)
+      return Promise.reject(
+        new EventStoreUnavailableError(`${this.pending} appends of ${this.pendingBytes} bytes wait for EventStoreDB`),
+      );
     const call = { streamId, expected, events };
-    return this.inOrder(streamId, () => this.inWindow(() => this.settle(call)));
+    return this.inOrder(streamId, bytes, () => this.inWindow(() => this.settle(call)));
   }
 
   /** Waits for what is in flight; nothing is tried again any more. */
   async close(): Promise<void> {
     this.closing.abort();
     await Promise.all(this.tails.values());
+    this.deadlines.close();
   }
 
   /** One after another within a stream, those of others beside it. */
-  private inOrder<T>(streamId: string, work: () => Promise<T>): Promise<T> {
+  private inOrder<T>(streamId: string, bytes: number, work: () => Promise<T>): Promise<T> {
     const before = this.tails.get(streamId);
     const own = before === undefined ? work() : before.then(work);
     this.pending++;
+    this.pendingBytes += bytes;
     const end = (): void => {
       this.pending--;
+      this.pendingBytes -= bytes;
       if (this.tails.get(streamId) === ended) this.tails.delete(streamId);
     };
     const ended = own.then(end, end);
@@ -187,28 +200,14 @@ export class Appender {
   }
 
   /** The client has no deadline of its own here: where the server is frozen it would wait for ever. */
-  private async send({ streamId, expected, events }: Call): Promise<AppendResult> {
+  private send({ streamId, expected, events }: Call): Promise<AppendResult> {
     const { client, callDeadlineMs } = this.options;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new DeadlineExceededError(`no answer within ${callDeadlineMs} ms`)),
-        callDeadlineMs,
-      );
-    });
     const options = {
       expectedRevision: expectedOf(expected),
       deadline: callDeadlineMs,
       requiresLeader: true,
     };
-    const answer = client.appendToStream(streamId, events.map(toWire), options);
-    try {
-      return await Promise.race([answer, late]);
-    } finally {
-      clearTimeout(timer);
-      // Whoever gave up does not hear of what becomes of it.
-      answer.catch(() => undefined);
-    }
+    return this.deadlines.within(client.appendToStream(streamId, events.map(toWire), options));
   }
 }
 

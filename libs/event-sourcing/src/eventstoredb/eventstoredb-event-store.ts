@@ -11,9 +11,10 @@ import type {
   SubscribeOptions,
 } from '../event-store.js';
 import { checkAppend, checkLoad, checkRead, checkStreamId, checkSubscribe } from '../limits.js';
-import { Appender } from './appender.js';
+import { Appender, QUEUE_BYTES_MAX } from './appender.js';
 import type { AppendDone } from './appender.js';
 import { connectionStringFault } from './connection-string.js';
+import { Deadlines } from './deadlines.js';
 import { DeadlineExceededError, SETTING, deletedStream, explained, kindOf } from './failures.js';
 import { HIGH_WATER_MARK, LogSubscription } from './log-subscription.js';
 import { fromWire, wirePosition } from './wire-form.js';
@@ -30,6 +31,8 @@ export type EventStoreDbOptions = {
   readonly retryForMs?: number;
   /** Appends that are under way at once. */
   readonly inFlightMax?: number;
+  /** Bytes of appends that are under way or wait; one beyond it is refused, and may be tried again later. */
+  readonly queueBytesMax?: number;
   /** After each append. */
   readonly onAppend?: (done: AppendDone) => void;
   /** Before a call is tried again, and where a subscription that was too slow is taken up again. */
@@ -55,6 +58,8 @@ const VERSION_MIN = [23, 10] as const;
 export class EventStoreDbEventStore implements EventStore {
   private readonly closing = new AbortController();
   private readonly appender: Appender;
+  /** Whether the client was let go of, which ends its reads as if they had come to their end. */
+  private isDisposed = false;
 
   private constructor(
     private readonly api: Client,
@@ -70,6 +75,7 @@ export class EventStoreDbEventStore implements EventStore {
       callDeadlineMs: options.callDeadlineMs,
       retryForMs: options.retryForMs,
       inFlightMax: options.inFlightMax ?? IN_FLIGHT_MAX,
+      queueBytesMax: options.queueBytesMax ?? QUEUE_BYTES_MAX,
       onAppend: options.onAppend,
       onRetry: options.onRetry,
     });
@@ -90,7 +96,7 @@ export class EventStoreDbEventStore implements EventStore {
     try {
       const retry = { ...settings, signal: new AbortController().signal };
       const head = await trying(() => headOf(api, client, settings.callDeadlineMs), retry);
-      await checkVersion(client);
+      await trying(() => learnFeatures(client, settings.callDeadlineMs), retry);
       return new EventStoreDbEventStore(api, client, settings, head);
     } catch (error) {
       await client.dispose();
@@ -105,9 +111,9 @@ export class EventStoreDbEventStore implements EventStore {
 
   async append(streamId: string, expected: Revision, events: readonly NewEvent[]): Promise<AppendOutcome> {
     // An invalid append would fail every other one of the process.
-    checkAppend(streamId, expected, events);
+    const bytes = checkAppend(streamId, expected, events);
     checkOwn(streamId);
-    return this.appender.append(streamId, expected, events);
+    return this.appender.append(streamId, expected, events, bytes);
   }
 
   async load(streamIds: readonly string[], after?: ReadonlyMap<string, Revision>): Promise<Map<string, StoredEvent[]>> {
@@ -160,6 +166,7 @@ export class EventStoreDbEventStore implements EventStore {
   async close(): Promise<void> {
     this.closing.abort();
     await this.appender.close();
+    this.isDisposed = true;
     await this.client.dispose();
   }
 
@@ -194,7 +201,9 @@ export class EventStoreDbEventStore implements EventStore {
     const until = options.until === undefined ? null : wirePosition(options.until);
     const ownOnly = prefix === '';
     const { pageSize } = options;
-    late.log = new LogSubscription({ subscription, after: from, until, head, pageSize, ownOnly, signal });
+    const confirmWithinMs = this.options.callDeadlineMs;
+    const shape = { after: from, until, head, pageSize, confirmWithinMs, ownOnly };
+    late.log = new LogSubscription({ subscription, ...shape, signal });
     return late.log;
   }
 
@@ -206,6 +215,7 @@ export class EventStoreDbEventStore implements EventStore {
     });
     try {
       const events = (await collect(stream, this.options.callDeadlineMs)).map(fromWire);
+      if (this.isDisposed) throw new Error('the event store was closed while it read');
       const first = events[0]?.revision ?? from;
       if (first !== from) throw deletedStream(streamId);
       return events;
@@ -224,7 +234,7 @@ export class EventStoreDbEventStore implements EventStore {
 
 const openClient = (api: Client, url: string): EventStoreDBClient => {
   try {
-    return withoutWaiting(api.EventStoreDBClient.connectionString(url));
+    return guarded(api.EventStoreDBClient.connectionString(url));
   } catch (error) {
     // The client's own words quote the string. Its files and options are named by what it expected.
     const words = error instanceof Error && !('connectionString' in error) ? error.message : 'it cannot be read';
@@ -232,14 +242,16 @@ const openClient = (api: Client, url: string): EventStoreDBClient => {
   }
 };
 
-type StreamCreator = (...call: readonly unknown[]) => () => Promise<{ write?: (message: unknown) => boolean }>;
+type ClientStream = NodeJS.EventEmitter & { write?: (message: unknown) => boolean };
+type StreamCreator = (...call: readonly unknown[]) => () => Promise<ClientStream>;
 
 /**
- * Where its connection is full the client (6.2.1) lets appends wait in a queue of its own, and where the connection then breaks their failures
- * are rejections that nobody handles: they would end the process. So its streams never ask it to wait; what is under way is bounded by the
- * appender instead.
+ * Guards the client (6.2.1) against two ways in which it ends the process. Where its connection is full it lets appends wait in a queue of its own,
+ * and where the connection then breaks their failures are rejections that nobody handles: so its streams never ask it to wait, and what is under
+ * way is bounded by the appender instead. And an error of one batch stream makes it forget the appends of every other one, of any client in the
+ * process: an answer to one of those throws where it is taken in. It is let go; the appender has been told of a failure and finds out.
  */
-const withoutWaiting = (client: EventStoreDBClient): EventStoreDBClient => {
+const guarded = (client: EventStoreDBClient): EventStoreDBClient => {
   const inner = client as unknown as { GRPCStreamCreator: StreamCreator };
   const create = inner.GRPCStreamCreator;
   const patched = new WeakSet<object>();
@@ -254,10 +266,26 @@ const withoutWaiting = (client: EventStoreDBClient): EventStoreDBClient => {
         write(message);
         return true;
       };
+      letGoOfUnknownAnswers(stream);
       return stream;
     };
   };
   return client;
+};
+
+const letGoOfUnknownAnswers = (stream: ClientStream): void => {
+  for (const listener of stream.listeners('data')) {
+    const lenient = (answer: unknown): void => {
+      try {
+        listener.call(stream, answer);
+      } catch {
+        // Whoever waits for this append has been told already, or is by its deadline.
+      }
+    };
+    // In this order: a stream that loses its last listener stops flowing.
+    stream.on('data', lenient);
+    stream.off('data', listener as (answer: unknown) => void);
+  }
 };
 
 /** The server's own streams begin with it; nothing of ours may stand among them. */
@@ -317,11 +345,28 @@ const headOf = async (api: Client, client: EventStoreDBClient, deadlineMs: numbe
   return event?.position ?? null;
 };
 
-/** @throws where the server is too old. */
-const checkVersion = async (client: EventStoreDBClient): Promise<void> => {
-  // The client keeps what the server has told of itself among its own.
-  const { capabilities } = client as unknown as { capabilities: Promise<{ serverVersion: string }> };
-  const { serverVersion } = await capabilities;
+type Features = { readonly serverVersion: string };
+type FeaturesModule = { readonly ServerFeatures: { readonly createServerFeatures: readonly unknown[] } };
+
+/**
+ * Asks the server what it can do, which decides how appends go. The client (6.2.1) asks without a deadline, again with each new connection, and
+ * keeps a failure for as long as that lasts: every append would fail with it. So it is asked here, and the client is told for good.
+ * @throws where the server is too old
+ */
+const learnFeatures = async (client: EventStoreDBClient, deadlineMs: number): Promise<void> => {
+  const { ServerFeatures } = (await import(FEATURES_MODULE)) as FeaturesModule;
+  const inner = client as unknown as { execute(...call: readonly unknown[]): Promise<Features> };
+  const deadlines = new Deadlines(deadlineMs);
+  const asked = deadlines.within(inner.execute(...ServerFeatures.createServerFeatures));
+  const features = await asked.finally(() => deadlines.close());
+  checkVersion(features.serverVersion);
+  Object.defineProperty(client, 'capabilities', { value: Promise.resolve(features) });
+};
+
+/** Among the files of the client; not part of what it exports. */
+const FEATURES_MODULE = '@eventstore/db-client/dist/Client/ServerFeatures.js';
+
+const checkVersion = (serverVersion: string): void => {
   const [major = 0, minor = 0] = serverVersion.split('.').map(Number);
   const [wantedMajor, wantedMinor] = VERSION_MIN;
   if (major > wantedMajor || (major === wantedMajor && minor >= wantedMinor)) return;

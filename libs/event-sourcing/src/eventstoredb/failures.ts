@@ -57,15 +57,14 @@ const reasonOf = (error: unknown): string => {
 /** A sentence for what a person has to put right, with the client's error as cause; never the connection string, which holds a password. */
 export const explained = (error: unknown): Error => {
   switch (kindOf(error)) {
+    // Both may befall a store that was let in before: a rotated password or a certificate that ran out is an outage, and no fault of the work.
     case 'denied':
-      return new Error(
+      return new EventStoreUnavailableError(
         `EventStoreDB does not let us in: check user and password in ${SETTING}, and that the user may read $all`,
-        {
-          cause: error,
-        },
+        { cause: error },
       );
     case 'certificate':
-      return new Error(
+      return new EventStoreUnavailableError(
         `The certificate of EventStoreDB is not trusted, or it speaks no TLS (${reasonOf(error)}): ` +
           `name its authority by tlsCAFile in ${SETTING}, or say tls=false there`,
         { cause: error },

@@ -61,6 +61,28 @@ describe('EventStoreDbEventStore, when the server misbehaves', () => {
     }, 50_000);
   });
 
+  it('lets go of an answer to an append that the client has forgotten for the break of another connection', async () => {
+    const other = await EventStoreDbStandIn.start();
+    const onRetry = (): void => void retries++;
+    const beside = await EventStoreDbEventStore.connect({ url: other.url, callDeadlineMs: 2_000, onRetry });
+    try {
+      for (const { faults } of [standIn, other]) faults.latencyMs = 300;
+      const [stream, event] = [newStream(), anEvent()];
+      const appends = [store.append(newStream(), NO_STREAM, [anEvent()]), beside.append(stream, NO_STREAM, [event])];
+      await eventually(() => expect([standIn.appends, other.appends]).toEqual([1, 1]));
+      standIn.cut();
+      for (const outcome of await Promise.all(appends))
+        expect(outcome).toMatchObject({ status: 'appended', revision: 0 });
+      // Of both: the client rejects the other server's append with the failure of this one's connection.
+      expect(retries).toBeGreaterThanOrEqual(2);
+      expect(other.appends).toBeGreaterThanOrEqual(2);
+      expect((await beside.read(stream, 0, 10)).map(({ id }) => id)).toEqual([event.id]);
+    } finally {
+      await beside.close();
+      await other.stop();
+    }
+  });
+
   it('waits for a server that is gone and comes back', async () => {
     await surviving(async () => {
       await standIn.down();
@@ -91,6 +113,27 @@ describe('EventStoreDbEventStore, when the server misbehaves', () => {
     });
   });
 
+  it('goes on where its repeat races the original, and only one of them is stored and none answered', async () => {
+    const eager = await EventStoreDbEventStore.connect({
+      url: standIn.url,
+      callDeadlineMs: 500,
+      retryForMs: 60_000,
+      onRetry: () => void retries++,
+    });
+    // Wider than was seen of the real server, so that no pause of this process makes the repeat a late one.
+    standIn.faults.racingRepeatMs = 200;
+    const [stream, event] = [newStream(), anEvent()];
+    const release = standIn.stall(stream);
+    const append = eager.append(stream, NO_STREAM, [event]);
+    // The original and a repeat wait for their turn by then: both are worked on at once.
+    await eventually(() => expect(retries).toBeGreaterThanOrEqual(2));
+    release();
+    expect(await append).toEqual({ status: 'appended', revision: 0, repeated: false });
+    expect(standIn.repeatsUnanswered).toBeGreaterThan(0);
+    expect((await eager.read(stream, 0, 10)).map(({ id }) => id)).toEqual([event.id]);
+    await eager.close();
+  });
+
   it('follows a follower to the leader that it names', async () => {
     const follower = await EventStoreDbStandIn.start({ log: standIn.log });
     follower.faults.refuse = 'not-leader';
@@ -102,6 +145,24 @@ describe('EventStoreDbEventStore, when the server misbehaves', () => {
     await other.close();
     await follower.stop();
   });
+
+  it('appends after a break where the server then fails to say what it can do', async () => {
+    standIn.faults.features = { answer: 'internal', count: 1 };
+    const stream = newStream();
+    await surviving(async () => standIn.cut());
+    expect(await store.append(stream, NO_STREAM, [anEvent()])).toMatchObject({ status: 'appended' });
+  });
+
+  it.each<StandInFaults['features']['answer']>(['internal', 'none'])(
+    'asks again where the server answers %s to the question what it can do',
+    async (answer) => {
+      standIn.faults.features = { answer, count: 1 };
+      const other = await EventStoreDbEventStore.connect({ url: standIn.url, callDeadlineMs: 500 });
+      expect(standIn.faults.features.count).toBe(0);
+      expect(await other.append(newStream(), NO_STREAM, [anEvent()])).toMatchObject({ status: 'appended' });
+      await other.close();
+    },
+  );
 
   it('says that it does not know where the time is up, and that reads may be asked again', async () => {
     const impatient = await EventStoreDbEventStore.connect({
@@ -128,6 +189,35 @@ describe('EventStoreDbEventStore, when the server misbehaves', () => {
     standIn.cut();
     standIn.thaw();
     expect(await reading).toHaveLength(2);
+  });
+
+  it('tells callers to come again once too many bytes wait, and takes more when they have gone', async () => {
+    const event = anEvent({ data: JSON.stringify('x'.repeat(40_000)) });
+    const narrow = await EventStoreDbEventStore.connect({ url: standIn.url, queueBytesMax: 100_000 });
+    const [first, second, third] = [newStream(), newStream(), newStream()];
+    const release = standIn.stall(first);
+    const taken = [narrow.append(first, NO_STREAM, [event]), narrow.append(second, NO_STREAM, [event])];
+    const refused = narrow.append(third, NO_STREAM, [event]);
+    await expect(refused).rejects.toBeInstanceOf(EventStoreUnavailableError);
+    await expect(refused).rejects.toMatchObject({ isTransient: true });
+    release();
+    for (const outcome of await Promise.all(taken)) expect(outcome).toMatchObject({ status: 'appended' });
+    expect(await narrow.append(third, NO_STREAM, [event])).toMatchObject({ status: 'appended' });
+    expect(await store.read(third, 0, 10)).toHaveLength(1);
+    await narrow.close();
+  });
+
+  it('fails a read that it is closed in, rather than answer with what has come by then', async () => {
+    const other = await EventStoreDbEventStore.connect({ url: standIn.url });
+    const stream = newStream();
+    await store.append(stream, NO_STREAM, [anEvent(), anEvent()]);
+    standIn.freeze();
+    const readings = [other.read(stream, 0, 10), other.load([stream])];
+    const told = Promise.allSettled(readings);
+    await pause(100);
+    await other.close();
+    standIn.thaw();
+    expect(await told).toMatchObject([{ status: 'rejected' }, { status: 'rejected' }]);
   });
 
   const follow = (prefix: string, after: Position | null, signal: AbortSignal): AsyncIterator<LogPage, unknown> =>
@@ -177,6 +267,26 @@ describe('EventStoreDbEventStore, when the server misbehaves', () => {
     abort.abort();
   });
 
+  it('gives a subscription up that the server does not confirm, and is given the next one', async () => {
+    const abort = new AbortController();
+    const prefix = `p${randomUUID()}`;
+    standIn.faults.silentSubscriptions = 1;
+    const first = follow(prefix, null, abort.signal).next();
+    await expect(first).rejects.toBeInstanceOf(EventStoreUnavailableError);
+    await expect(first).rejects.toThrow(/not confirmed within 2000 ms.*VAFA_EVENTSTOREDB_URL/);
+    expect(await follow(prefix, null, abort.signal).next()).toMatchObject({ value: { caughtUp: true } });
+    abort.abort();
+  });
+
+  it('gives a subscription up that it cannot begin because the server is frozen', async () => {
+    const impatient = await EventStoreDbEventStore.connect({ url: standIn.url, callDeadlineMs: 500, retryForMs: 500 });
+    standIn.freeze();
+    const options = { prefix: 'x', after: null, pageSize: 1, signal: AbortSignal.timeout(60_000) };
+    await expect(impatient.subscribe(options).next()).rejects.toMatchObject({ isTransient: true });
+    standIn.thaw();
+    await impatient.close();
+  });
+
   it('tells by a checkpoint how far a log has been looked through that has nothing for it', async () => {
     const abort = new AbortController();
     const log = follow(`p${randomUUID()}`, null, abort.signal);
@@ -215,10 +325,25 @@ describe('EventStoreDbEventStore, when something is wrong with the store', () =>
       /none of its options/,
     ],
     ['a follower by choice', 'esdb://127.0.0.1:1?tls=false&nodePreference=follower', /nodePreference must be leader/],
+    [
+      'a sign of life without end',
+      'esdb://127.0.0.1:1?tls=false&keepAliveInterval=-1',
+      /keepAliveInterval.*1000 to 60000/,
+    ],
+    [
+      'a sign of life that is late',
+      'esdb://127.0.0.1:1?tls=false&keep-alive-timeout=60001',
+      /VAFA_EVENTSTOREDB_URL.*keepAliveTimeout.*1000 to 60000/,
+    ],
+    [
+      'a password that would not be sent',
+      'esdb://admin:hunter2@127.0.0.1:1?tls=false',
+      /VAFA_EVENTSTOREDB_URL.*user and password are sent over TLS only/,
+    ],
     ['an address over TLS', 'esdb://127.0.0.1:2113?tls=true', /a server is named, not given by its address/],
     ['a wrong port', 'esdb://127.0.0.1:notaport?tls=false', /VAFA_EVENTSTOREDB_URL/],
     ['a missing certificate', 'esdb://localhost:1?tlsCAFile=/nowhere/ca.pem', /VAFA_EVENTSTOREDB_URL.*not found/],
-    ['a wrong address', 'esdb://admin:hunter2@127.0.0.1:1?tls=false', /does not answer.*VAFA_EVENTSTOREDB_URL/],
+    ['a wrong address', 'esdb://127.0.0.1:1?tls=false', /does not answer.*VAFA_EVENTSTOREDB_URL/],
     ['a cluster that is not there', 'esdb+discover://127.0.0.1:1?tls=false', /does not answer.*VAFA_EVENTSTOREDB_URL/],
   ])('names the setting for %s, and no password', async (_case, url, words) => {
     const failure = await connecting(url, { callDeadlineMs: 500, retryForMs: 500 }).then(
@@ -321,6 +446,25 @@ describe('EventStoreDbEventStore over TLS', () => {
   ])('says what to do about %s', async (_case, login, trusts, words) => {
     const options = trusts ? `&tlsCAFile=${encodeURIComponent(authority)}` : '';
     await expect(connecting(login, options)).rejects.toThrow(words);
+  });
+
+  it('takes a password that was changed under way for an outage: the work may be done again', async () => {
+    const store = await connecting('vafa:open%20sesame@', `&tlsCAFile=${encodeURIComponent(authority)}`);
+    const stream = newStream();
+    const event = anEvent();
+    try {
+      credentials.password = 'rotated';
+      const work = [() => store.append(stream, NO_STREAM, [event]), () => store.read(stream, 0, 1), () => store.ping()];
+      for (const one of work) {
+        const failing = one();
+        await expect(failing).rejects.toMatchObject({ isTransient: true });
+        await expect(failing).rejects.toThrow(/does not let us in.*VAFA_EVENTSTOREDB_URL/);
+      }
+    } finally {
+      credentials.password = 'open sesame';
+    }
+    expect(await store.append(stream, NO_STREAM, [event])).toMatchObject({ status: 'appended' });
+    await store.close();
   });
 
   it('says what to do where TLS meets a plain server, and plain meets TLS', async () => {

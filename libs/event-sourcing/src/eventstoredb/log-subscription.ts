@@ -1,6 +1,7 @@
 import type { AllStreamSubscription } from '@eventstore/db-client';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { LogPage, Position } from '../event-store.js';
+import { DeadlineExceededError } from './failures.js';
 import { fromWire, isOurs, positionOf } from './wire-form.js';
 import type { WireEvent, WirePosition } from './wire-form.js';
 
@@ -10,7 +11,7 @@ export const HIGH_WATER_MARK = 2_000;
 const LINGER_MS = 20;
 
 /** Something the server has told between two events: it holds once so many events have been read. */
-type Mark = { readonly afterEvents: number; readonly position: WirePosition | 'caught-up' };
+type Mark = { readonly afterEvents: number; readonly position: WirePosition | 'caught-up' | 'fell-behind' };
 
 const isBehind = (one: WirePosition, other: WirePosition): boolean =>
   one.commit < other.commit || (one.commit === other.commit && one.prepare < other.prepare);
@@ -22,6 +23,8 @@ export type LogSubscriptionOptions = {
   /** The end of the log before the subscription began: once caught up, everything up to it has been given. */
   readonly head: WirePosition | null;
   readonly pageSize: number;
+  /** How long the server may take to confirm the subscription; from then on it is the connection's silence that tells. */
+  readonly confirmWithinMs: number;
   /** Whether what somebody else has written is left out, rather than refused: where every stream is asked for. */
   readonly ownOnly: boolean;
   readonly signal: AbortSignal;
@@ -31,17 +34,26 @@ export type LogSubscriptionOptions = {
 export class LogSubscription {
   private readonly marks: Mark[] = [];
   private read = 0;
+  /** Up to where events were taken out of the subscription, or the log was told to hold nothing. */
   private at: WirePosition | null;
+  /** The same of the last page that was handed out: what lies between the two is lost with the subscription. */
+  private given: WirePosition | null;
   private isLive = false;
   private hasEnded = false;
   private failure: unknown;
   private wake: () => void = () => undefined;
+  private readonly unconfirmed: NodeJS.Timeout;
 
   constructor(private readonly options: LogSubscriptionOptions) {
     this.at = options.after;
-    const { subscription } = options;
+    this.given = options.after;
+    const { subscription, confirmWithinMs } = options;
+    const silence = `the subscription was not confirmed within ${confirmWithinMs} ms`;
+    this.unconfirmed = setTimeout(() => this.end(new DeadlineExceededError(silence)), confirmWithinMs);
+    subscription.once('confirmation', () => clearTimeout(this.unconfirmed));
     subscription.on('readable', () => this.wake());
     subscription.on('caughtUp', () => this.mark('caught-up'));
+    subscription.on('fellBehind', () => this.mark('fell-behind'));
     subscription.on('error', (error) => this.end(error));
     subscription.on('end', () => this.end(new Error('the server has ended the subscription: write after end')));
     options.signal.addEventListener('abort', () => this.wake(), { once: true });
@@ -52,9 +64,9 @@ export class LogSubscription {
     this.mark(position);
   }
 
-  /** The position behind the last page. */
+  /** The position behind the last page that was handed out. */
   get position(): Position | null {
-    return this.at === null ? null : positionOf(this.at);
+    return this.given === null ? null : positionOf(this.given);
   }
 
   async *pages(): AsyncGenerator<LogPage, void, undefined> {
@@ -63,10 +75,12 @@ export class LogSubscription {
       while (!signal.aborted) {
         const page = await this.next();
         if (page === undefined) return;
+        this.given = this.at;
         yield page;
         if (until !== null && this.at !== null && !isBehind(this.at, until)) return;
       }
     } finally {
+      clearTimeout(this.unconfirmed);
       this.options.subscription.unsubscribe().catch(() => undefined);
       this.options.subscription.destroy();
     }
@@ -80,6 +94,7 @@ export class LogSubscription {
 
   private end(failure: unknown): void {
     if (this.hasEnded) return;
+    clearTimeout(this.unconfirmed);
     this.hasEnded = true;
     this.failure = failure;
     this.wake();
@@ -98,7 +113,11 @@ export class LogSubscription {
       const isFull = events.length >= pageSize;
       const isNew = events.length > 0 || this.at !== before || this.isLive !== wasLive;
       if (isFull || (isNew && (this.isLive || performance.now() >= deadline))) return this.pageOf(events);
-      if (this.hasEnded) throw this.failure;
+      if (this.hasEnded) {
+        // What had come before the end is given before the end is told.
+        if (events.length > 0) return this.pageOf(events);
+        throw this.failure;
+      }
       if (isNew && deadline === Infinity) deadline = performance.now() + LINGER_MS;
       await (isNew ? Promise.race([woken, pause(LINGER_MS)]) : woken);
     }
@@ -109,8 +128,8 @@ export class LogSubscription {
     const { until, subscription, head, ownOnly } = this.options;
     const within = until === null ? events : events.filter(({ position }) => position && !isBehind(until, position));
     const wanted = ownOnly ? within.filter(isOurs) : within;
-    const caughtUp = this.isLive && subscription.readableLength === 0;
-    const position = this.position ?? (head === null ? NOWHERE : positionOf(head));
+    const caughtUp = this.isLive && !this.hasEnded && subscription.readableLength === 0;
+    const position = positionOf(this.at ?? head ?? NOWHERE);
     return { events: wanted.map(fromWire), position, caughtUp };
   }
 
@@ -135,11 +154,11 @@ export class LogSubscription {
   private settle(): void {
     while (this.marks[0] !== undefined && this.marks[0].afterEvents <= this.read) {
       const { position } = this.marks.shift() as Mark;
-      if (position === 'caught-up') this.isLive = true;
+      if (typeof position === 'string') this.isLive = position === 'caught-up';
       else if (this.at === null || isBehind(this.at, position)) this.at = position;
     }
   }
 }
 
 /** The position of a log in which nothing stands yet. */
-const NOWHERE = positionOf({ commit: 0n, prepare: 0n });
+const NOWHERE: WirePosition = { commit: 0n, prepare: 0n };

@@ -40,12 +40,8 @@ export const toWire = (event: NewEvent): EventData => ({
 const headOf = ({ recordedAt }: NewEvent): string =>
   recordedAt === undefined ? MARK + NEW_LINE : `${MARK} ${recordedAt}${NEW_LINE}`;
 
-/** Bytes of one event as the server counts them against its limit of 1 MiB a call. */
-export const wireBytes = (event: NewEvent): number =>
-  Buffer.byteLength(event.data) +
-  Buffer.byteLength(event.metadata) +
-  Buffer.byteLength(headOf(event)) +
-  2 * event.type.length;
+/** Bytes of one event besides its data and metadata, as the server counts them against its limit of 1 MiB a call. */
+export const framingBytes = (event: NewEvent): number => headOf(event).length + 2 * event.type.length;
 
 /** Whether it bears the mark of ours. */
 export const isOurs = ({ isJson, metadata }: WireEvent): boolean =>

@@ -16,6 +16,7 @@ export const accessDenied = (): StatusObject =>
   failure(Code.PERMISSION_DENIED, 'Access Denied', { exception: 'access-denied' });
 export const unauthenticated = (): StatusObject => failure(Code.UNAUTHENTICATED, 'Unauthenticated');
 export const unavailable = (): StatusObject => failure(Code.UNAVAILABLE, 'Service Unavailable');
+export const internal = (): StatusObject => failure(Code.INTERNAL, 'Unexpected error');
 export const notReady = (): StatusObject => failure(Code.UNKNOWN, 'Server Is Not Ready');
 export const consumerTooSlow = (): StatusObject =>
   failure(Code.ABORTED, 'Operation timed out: Consumer too slow to handle event while live');

@@ -46,6 +46,7 @@ const TICKS_PER_MS = 10_000n;
 export class StandInLog {
   readonly all: StandInEvent[] = [];
   private readonly streams = new Map<string, Stream>();
+  private readonly lastAppends = new Map<string, { readonly firstId: string | undefined; readonly atMs: number }>();
   private readonly listeners = new Set<(event: StandInEvent) => void>();
   private end = 0n;
 
@@ -65,6 +66,7 @@ export class StandInLog {
     const open = this.open(streamId);
     if (open.state === 'soft-deleted') open.state = 'open';
     for (const event of events) this.store(streamId, open, event);
+    this.lastAppends.set(streamId, { firstId: events[0]?.id, atMs: performance.now() });
     if (streamId.startsWith(METADATA_OF)) this.applyMetadata(streamId.slice(METADATA_OF.length), open);
     return { result: 'success', revision: head + BigInt(events.length), position: this.end };
   }
@@ -105,6 +107,12 @@ export class StandInLog {
       if (event !== undefined) found.push(event);
     }
     return { result: 'found', events: found };
+  }
+
+  /** How long ago the last append to a stream was stored, in milliseconds, where it began with the event of this id; infinite for any other. */
+  storedForMs(streamId: string, firstId: string | undefined): number {
+    const last = this.lastAppends.get(streamId);
+    return last === undefined || last.firstId !== firstId ? Infinity : performance.now() - last.atMs;
   }
 
   /** Index into `all` of the first event behind a position. */

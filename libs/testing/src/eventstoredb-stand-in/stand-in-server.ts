@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server as TcpServer, Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { accessDenied, notLeader, unauthenticated, unavailable } from './answers.js';
+import { accessDenied, internal, notLeader, unauthenticated, unavailable } from './answers.js';
 import { features, gossip, GossipService, ServerFeaturesService, shared, StreamsService } from './definitions.js';
 import type { Features, Gossip, Shared } from './definitions.js';
 import { StandInLog } from './stand-in-log.js';
@@ -19,7 +19,7 @@ export type StandInOptions = {
   /** Certificate and key in PEM; without them it speaks plain. */
   readonly tls?: { readonly certificate: string; readonly key: string };
   /** Whom it lets in; by default everybody. Only over TLS, as the client sends none without. */
-  readonly credentials?: { readonly username: string; readonly password: string };
+  readonly credentials?: { readonly username: string; password: string };
   /** The version it says it has. */
   readonly version?: string;
   /** How long a write may wait to be committed, in milliseconds; 2,000 by default, as in the real server. */
@@ -35,6 +35,15 @@ export type StandInFaults = {
   leader: { host: string; port: number } | null;
   /** How many of the next appends find the connection cut, and when. */
   cutAppends: { when: 'before-stored' | 'after-stored'; count: number };
+  /**
+   * A repeat of what was stored less than so many milliseconds ago is not answered before the write times out; 0 answers every one. The real server
+   * was seen to do so with a repeat that raced its own original, within 10 ms, though the event was stored once.
+   */
+  racingRepeatMs: number;
+  /** How many of the next subscriptions are neither confirmed nor refused. */
+  silentSubscriptions: number;
+  /** How many of the next questions for what it can do are failed, or left without an answer. */
+  features: { answer: 'internal' | 'none'; count: number };
 };
 
 /** Methods of 23.10 by which a client finds out what it may use. */
@@ -51,10 +60,15 @@ export class EventStoreDbStandIn {
     refuse: 'nothing',
     leader: null,
     cutAppends: { when: 'after-stored', count: 0 },
+    racingRepeatMs: 0,
+    silentSubscriptions: 0,
+    features: { answer: 'internal', count: 0 },
   };
   private readonly grpc = new Server({ 'grpc.max_receive_message_length': 32 * 1024 * 1024 });
   /** Appends that were looked at, whatever came of them. */
   appends = 0;
+  /** Repeats that were left without an answer for racing their original. */
+  repeatsUnanswered = 0;
   private readonly links = new Set<Link>();
   private readonly stalled = new Map<string, Promise<void>>();
   private lastTurn: Promise<void> = Promise.resolve();
@@ -68,7 +82,7 @@ export class EventStoreDbStandIn {
     const streams = new StandInStreams(this.log, this.gate(), options.writeTimeoutMs ?? WRITE_TIMEOUT_MS);
     this.grpc.addService(StreamsService, streams.handlers);
     this.grpc.addService(ServerFeaturesService, {
-      getSupportedMethods: supportedMethods(options.version ?? '23.10.0.0'),
+      getSupportedMethods: supportedMethods(options.version ?? '23.10.0.0', this.faults),
     });
     this.grpc.addService(GossipService, { read: clusterInfo(() => this.port) });
   }
@@ -170,6 +184,12 @@ export class EventStoreDbStandIn {
         this.appends++;
         return !this.takeCut('after-stored');
       },
+      isRacing: (storedForMs) => {
+        const isRacing = storedForMs < this.faults.racingRepeatMs;
+        if (isRacing) this.repeatsUnanswered++;
+        return isRacing;
+      },
+      isSilent: () => this.faults.silentSubscriptions > 0 && this.faults.silentSubscriptions-- > 0,
       delay: async () => (this.faults.latencyMs > 0 ? pause(this.faults.latencyMs) : undefined),
     };
   }
@@ -228,11 +248,17 @@ export class EventStoreDbStandIn {
 type Link = { readonly outer: Socket; readonly inner: Socket };
 
 const supportedMethods =
-  (version: string) =>
+  (version: string, faults: StandInFaults) =>
   (
     _call: ServerUnaryCall<Shared.Empty, Features.SupportedMethods>,
     answer: sendUnaryData<Features.SupportedMethods>,
   ): void => {
+    const broken = faults.features;
+    if (broken.count > 0) {
+      broken.count--;
+      if (broken.answer === 'internal') answer(internal());
+      return;
+    }
     const methods = METHODS.map((name) =>
       new features.SupportedMethod().setMethodName(name).setServiceName('event_store.client.streams.streams'),
     );

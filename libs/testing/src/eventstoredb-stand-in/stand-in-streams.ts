@@ -36,6 +36,10 @@ export type Gate = {
   turn(streamId: string): Promise<boolean>;
   /** Called when an append is stored and before it is answered; false where the connection was cut instead. */
   stored(streamId: string): boolean;
+  /** Whether the repeat of what was stored so long ago, in milliseconds, is left to time out. */
+  isRacing(storedForMs: number): boolean;
+  /** Whether this subscription is left without any answer. */
+  isSilent(): boolean;
   /** Waits as slow servers do. */
   delay(): Promise<void>;
 };
@@ -121,6 +125,7 @@ export class StandInStreams {
     }
     await this.gate.delay();
     const options = call.request.getOptions() ?? new streams.ReadReq.Options();
+    if (options.hasSubscription() && this.gate.isSilent()) return;
     const stream = options.getStream();
     if (stream !== undefined) await this.readStream(call, options, stream);
     else await this.readAll(call, options);
@@ -224,12 +229,13 @@ export class StandInStreams {
     if (pending.bytes > APPEND_BYTES_MAX) return answer({ limit: APPEND_BYTES_MAX });
     const given = await this.commit(pending);
     if (given === 'cut') clearTimeout(timer);
-    else answer(given);
+    else if (given !== 'racing') answer(given);
   }
 
-  /** Waits for its turn, stores, and answers; `cut` where the connection is gone and nobody hears. */
-  private async commit({ streamId, expected, events }: Pending): Promise<AppendAnswer | 'cut'> {
+  /** Waits for its turn, stores, and answers; `cut` where the connection is gone and nobody hears, `racing` where the write is to time out. */
+  private async commit({ streamId, expected, events }: Pending): Promise<AppendAnswer | 'cut' | 'racing'> {
     if (!(await this.gate.turn(streamId))) return 'cut';
+    if (this.gate.isRacing(this.log.storedForMs(streamId, events[0]?.id))) return 'racing';
     const answer = this.log.append(streamId, expected, events);
     if (!this.gate.stored(streamId)) return 'cut';
     await this.gate.delay();
@@ -261,7 +267,7 @@ export class StandInStreams {
     if (pending === undefined) return;
     if (pending.bytes > APPEND_BYTES_MAX) return answer(tooLarge(APPEND_BYTES_MAX));
     const given = await this.commit(pending);
-    if (given === 'cut') return;
+    if (given === 'cut' || given === 'racing') return;
     if (given.result === 'stream-deleted') return answer(streamDeleted(pending.streamId));
     answer(null, appendResponse(pending.expected, given));
   }
