@@ -24,6 +24,21 @@ export async function fillAccount(installation, set) {
 }
 
 /**
+ * What the returns of everybody else leave in the ledger's draws, put there without their purchases: nothing is proved where this was done.
+ * A read of one account's past must not feel them.
+ */
+export async function fillOthers(installation, draws) {
+  const client = await installation.connect();
+  await client.query(
+    `insert into points.lot_draws (account_id, revision, lot_id, amount, transaction_id)
+     select gen_random_uuid(), 1, gen_random_uuid(), 1, gen_random_uuid() from generate_series(1, $1)`,
+    [draws],
+  );
+  await client.query('analyze points.lot_draws');
+  await client.end();
+}
+
+/**
  * Reads of an account as of moments all over its history, one at a time. Each balance is compared with the sum of what had been earned by then.
  * @param {{ installation: object, set: import('./data.mjs').DataSet, reads: number, path: '' | '/lots' | '/transactions' }} options
  */

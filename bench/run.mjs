@@ -20,7 +20,7 @@ import { runFloor } from './floor.mjs';
 import { runHttp } from './http.mjs';
 import { runImporter } from './importer.mjs';
 import { enrol, prove, runPipeline, runReturns } from './pipeline.mjs';
-import { fillAccount, runPast } from './past.mjs';
+import { fillAccount, fillOthers, runPast } from './past.mjs';
 import { runRebuild } from './rebuild.mjs';
 import { describeMachine, print, spread, writeResults } from './results.mjs';
 
@@ -218,6 +218,7 @@ async function measurePast() {
   await inInstallation(async (installation) => {
     await enrol(installation, set.members);
     await fillAccount(installation, set);
+    await fillOthers(installation, options.quick ? 20_000 : 1_000_000);
     for (const [name, path] of [
       ['balance', ''],
       ['lots, 50 a page', '/lots'],

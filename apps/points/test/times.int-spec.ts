@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Database } from '@vafa/persistence';
 import { Audit, FixedClock } from '@vafa/service';
 import { eventually } from '@vafa/testing';
 import fc from 'fast-check';
@@ -187,6 +188,47 @@ describe('the ledger as of then, by what was known then', () => {
       }),
       { numRuns: 25 },
     );
+  });
+});
+
+describe('a read of the past', () => {
+  it('looks up what it needs by account, however much every other account has', async () => {
+    const { database } = points;
+    const account = new Account();
+    for (let n = 0; n < 12; n++) await account.take({ day: n, points: 5, back: n % 3 === 2 });
+    await account.read();
+    // What the returns of others leave, without their purchases.
+    await database.query(
+      `insert into points.lot_draws (account_id, revision, lot_id, amount, transaction_id)
+       select gen_random_uuid(), 1, gen_random_uuid(), 1, gen_random_uuid() from generate_series(1, 20000)`,
+    );
+    await database.query('analyze points.lot_draws, points.transactions, points.lots');
+    const asked: { sql: string; parameters: readonly unknown[] }[] = [];
+    const listening = Object.assign(Object.create(database) as Database, {
+      query: <Row>(sql: string, parameters: readonly unknown[] = []): Promise<Row[]> => {
+        asked.push({ sql, parameters });
+        return database.query<Row>(sql, parameters);
+      },
+    });
+    const past = new LedgerHistory(listening);
+    const [from, to] = await Promise.all(
+      ['2026-01-03T00:00:00Z', LATER].map((asOf) => past.stateAt(account.memberId, { asOf, knownAt: LATER })),
+    );
+    if (from === undefined || to === undefined) throw new Error('no states');
+    await Promise.all([
+      past.balance(to),
+      past.expiring(to),
+      past.lots(to, 50, null),
+      past.debtsPaid(from, to),
+      past.between(from, to, 50),
+      past.lapsingUntil(to, [LATER]),
+    ]);
+    expect(asked).toHaveLength(8);
+    for (const { sql, parameters } of asked) {
+      const plan = await database.query<{ 'QUERY PLAN': string }>(`explain ${sql}`, parameters);
+      const scans = plan.map((line) => line['QUERY PLAN']).filter((line) => line.includes('Seq Scan on lot_draws'));
+      expect({ sql, scans }).toEqual({ sql, scans: [] });
+    }
   });
 });
 

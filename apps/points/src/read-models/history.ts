@@ -101,8 +101,8 @@ export class LedgerHistory {
   async debtsPaid(from: PastState, to: PastState): Promise<number> {
     const [row] = await this.database.query<{ paid: string }>(
       `select coalesce(sum(draw.amount), 0) as paid
-       from points.transactions movement join points.lot_draws draw using (transaction_id)
-       where movement.account_id = $1 and movement.revision > $2 and movement.revision <= $3 and movement.kind = 'earned'`,
+       from points.lot_draws draw join points.transactions movement using (account_id, revision)
+       where account_id = $1 and revision > $2 and revision <= $3 and movement.kind = 'earned'`,
       [to.accountId, from.revision, to.revision],
     );
     return Number(row?.paid ?? 0);
@@ -131,12 +131,12 @@ export class LedgerHistory {
 /** Before the account's first event. */
 const NOTHING_YET = -1;
 
-/** What was left of the lots of account $1 after revision $2, without those that had lapsed by $3. A draw counts with the movement that it belongs to. */
+/**
+ * What was left of the lots of account $1 after revision $2, without those that had lapsed by $3. A draw has the revision of the movement that it
+ * belongs to: it is found by the key of its table, which holds the draws of every account.
+ */
 const LOTS_THEN = `drawn as (
-  select draw.lot_id, sum(draw.amount) as amount
-  from points.transactions movement join points.lot_draws draw using (transaction_id)
-  where movement.account_id = $1 and movement.revision <= $2
-  group by draw.lot_id
+  select lot_id, sum(amount) as amount from points.lot_draws where account_id = $1 and revision <= $2 group by lot_id
 ), lots_then as materialized (
   select lot_id, lot.amount, lot.amount - coalesce(drawn.amount, 0) as remaining, earned_at, available_at, expires_at
   from points.lots lot left join drawn using (lot_id)
