@@ -151,7 +151,8 @@ export interface DeadLetters {
   discard(ids: readonly string[], note: string, alongside?: Alongside): Promise<number>;
 
   /**
-   * Deletes what is older than its retention, 30 days unless told. A key that waited for a letter which is gone goes on with what is left.
+   * Deletes what is older than its retention, 30 days unless told, except what waits behind another letter: nobody tried that yet. A key that waited
+   * for a letter which is gone goes on with what is left.
    * Of several who do so at once one works; the others answer with 0.
    */
   purge(retentionMs?: number): Promise<number>;

@@ -87,7 +87,7 @@ describe('dead letters are bounded', () => {
 
   it('in time: what is past its retention goes in batches, by one at a time, and its key goes on', async () => {
     await letters.add(GROUP, [letter('failed', 'k'), letter('behind', 'k'), ...several(2_300, 'invalid', null)]);
-    await database.query(`update messaging.dead_letters set at = at - interval '40 days' where kind <> 'behind'`);
+    await database.query(`update messaging.dead_letters set at = at - interval '40 days'`);
     await database.transaction(async (work) => {
       await work.query(`select pg_advisory_xact_lock(hashtext('vafa.dead-letters.purge'))`);
       expect(await letters.purge()).toBe(0);
@@ -97,6 +97,26 @@ describe('dead letters are bounded', () => {
     expect(await letters.purge()).toBe(2_301);
     expect(await all()).toMatchObject([{ kind: 'behind', status: 'replaying' }]);
     expect(await parked()).toEqual([{ key: 'k', state: 'replaying' }]);
+  });
+
+  it('in time, without what was never tried: it comes when what it waited for is gone, and fails for itself at most', async () => {
+    await letters.add(GROUP, [letter('failed', 'k'), ...several(2, 'behind', 'k')]);
+    await database.query(`update messaging.dead_letters set at = at - interval '40 days'`);
+    expect(await letters.purge()).toBe(1);
+    expect(await letters.purge()).toBe(0);
+    const sent = await all();
+    expect(sent).toMatchObject([
+      { kind: 'behind', status: 'replaying' },
+      { kind: 'behind', status: 'replaying' },
+    ]);
+    const [first, second] = sent.map(({ id }) => ({ group: GROUP, letterId: id, round: 1 }));
+    if (first === undefined || second === undefined) throw new Error('two were sent');
+    await letters.settle([first]);
+    // The second cannot be taken in: it is a letter of its own from here on, as young as its failure.
+    await letters.add(GROUP, [{ ...letter('failed', 'k'), replay: second }]);
+    expect(await letters.purge()).toBe(1);
+    expect(await all()).toMatchObject([{ id: second.letterId, kind: 'failed', status: 'waiting' }]);
+    expect(await parked()).toEqual([{ key: 'k', state: 'parked' }]);
   });
 });
 

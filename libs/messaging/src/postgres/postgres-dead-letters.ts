@@ -71,6 +71,12 @@ const IN_ALL = `
     select from messaging.dead_letters where group_name = $1 and ${OPEN} limit $2
   ) counted`;
 
+/**
+ * Past the retention of $1 milliseconds, settled or not, except what only waits behind another letter: that one was never tried, and may be as good
+ * as any. It goes on its way once what it waits for is gone, and is settled then, or fails for itself with its own time.
+ */
+const PAST_RETENTION = `at < now() - $1 * interval '1 millisecond' and not (kind = 'behind' and ${OPEN})`;
+
 const PURGE_LEADER = `select pg_try_advisory_xact_lock(hashtext('vafa.dead-letters.purge')) as leads`;
 
 export type DeadLetterSettings = {
@@ -237,15 +243,15 @@ export class PostgresDeadLetters implements DeadLetters {
       if (leader?.leads !== true) return 0;
       const old = await work.query<Place>(
         `select id, group_name as "group", topic, key, kind from messaging.dead_letters
-         where at < now() - $1 * interval '1 millisecond' order by at limit ${PURGE_BATCH_SIZE}`,
+         where ${PAST_RETENTION} order by at limit ${PURGE_BATCH_SIZE}`,
         [retentionMs],
       );
       const keys = distinct(old.filter(isKeyed));
       for (const key of keys) await this.keys.lock(work, key);
       // Looked at once more under the lock: one that failed again meanwhile is young.
       const gone = await work.query(
-        `delete from messaging.dead_letters where id = any($1) and at < now() - $2 * interval '1 millisecond' returning 1`,
-        [old.map(({ id }) => id), retentionMs],
+        `delete from messaging.dead_letters where ${PAST_RETENTION} and id = any($2) returning 1`,
+        [retentionMs, old.map(({ id }) => id)],
       );
       for (const key of keys) await this.keys.advance(work, outbox, key);
       return gone.length;
