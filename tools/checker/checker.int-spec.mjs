@@ -77,6 +77,11 @@ const RETURNS = [
   returned('r-never', 'not-there', 'external:bob', { whole: true }),
   returned('r-lost', undefined, 'external:bob', { amount: 100, currency: 'EUR' }),
   purchase('late-one', 'external:bob', 900),
+  purchase('pieces', 'external:bob', 1_000, { lines: [{ lineId: '1', amount: 1_000, quantity: '3' }] }),
+  returned('r-piece', 'pieces', 'external:bob', { lines: [{ lineId: '1', quantity: '1' }] }),
+  returned('r-half', 'pieces', 'external:bob', { lines: [{ lineId: '1', amount: 100, quantity: '0.5' }] }),
+  returned('r-cheaper', 'pieces', 'external:bob', { lines: [{ lineId: '1', quantity: '1' }] }),
+  returned('r-too-many', 'pieces', 'external:bob', { lines: [{ lineId: '1', quantity: '0.500001' }] }),
 ];
 
 /** Enrols one after another and notes it as one who keeps a log. */
@@ -134,16 +139,17 @@ describe('the checker', () => {
     expect(violations).toEqual([]);
     expect(counts).toMatchObject({
       members: 3,
-      claims: 12,
-      taken: 9,
+      claims: 13,
+      taken: 10,
       waiting: 1,
       anonymous: 1,
       refused: 1,
       conflicts: 1,
     });
-    expect(counts.returns).toEqual({ taken: 3, refused: 2, anonymous: 1, waiting: 1, quarantined: 1 });
-    // 7 of 10, nothing of 29, and 7 for Ada; 120 yen, 12 dinars and 5 of 9 for Bob; 4 for Cem, who enrolled afterwards.
-    expect(counts).toMatchObject({ accounts: 3, events: 12, points: '155' });
+    expect(counts.returns).toEqual({ taken: 6, refused: 3, anonymous: 1, waiting: 1, quarantined: 1 });
+    // 7 of 10, nothing of 29, and 7 for Ada; 120 yen, 12 dinars, 5 of 9, and 1 of 10 for Bob, who kept half a piece of
+    // three for 1.89; 4 for Cem, who enrolled afterwards.
+    expect(counts).toMatchObject({ accounts: 3, events: 16, points: '156' });
   });
 
   it.each(PLANTED_FAULTS)('notices that $name', async ({ sql, finds }) => {

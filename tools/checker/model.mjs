@@ -23,6 +23,41 @@ export function pointsFor({ currency, lines }) {
   return money / (currency === 'IRR' ? unit * 10_000n : unit);
 }
 
+/**
+ * Lines of a purchase with the money of what was kept of them. The share of a quantity depends on what came back before it.
+ * @param {object[]} returned the data of its returns, in their order
+ * @param {(detail: string) => void} [tooMuch] told where a line gave back more than there was
+ */
+export function keptOf(lines, returned, tooMuch = () => undefined) {
+  const kept = new Map(
+    lines.map(({ lineId, amount, quantity = '1' }) => [
+      lineId,
+      { money: BigInt(amount), pieces: millionths(quantity) },
+    ]),
+  );
+  for (const { whole, lines: back = [] } of returned) {
+    if (whole === true) for (const line of kept.values()) line.money = line.pieces = 0n;
+    for (const line of back) giveBack(kept.get(line.lineId), line, tooMuch);
+  }
+  return lines.map((line) => ({ ...line, amount: kept.get(line.lineId).money }));
+}
+
+/** Takes the money that a return names off a line, or else the share of its pieces in what is kept, rounded down. */
+function giveBack(kept, { lineId, amount, quantity = '0' }, tooMuch) {
+  const pieces = millionths(quantity);
+  const share = kept.pieces === 0n ? 0n : (kept.money * pieces) / kept.pieces;
+  kept.money -= amount === undefined ? share : BigInt(amount);
+  kept.pieces -= pieces;
+  if (kept.money < 0n) tooMuch(`line ${lineId} gave ${-kept.money} more back than it cost`);
+  if (kept.pieces < 0n) tooMuch(`line ${lineId} gave ${-kept.pieces} millionths more back than there were`);
+}
+
+/** A decimal text of up to six digits behind its point as a whole number. */
+function millionths(text) {
+  const [whole, fraction = ''] = text.split('.');
+  return BigInt(whole) * 1_000_000n + BigInt(fraction.padEnd(6, '0'));
+}
+
 /** SHA-256 over the canonical JSON of the data, its member left out. */
 export function contentHash(data) {
   const { member: _member, ...content } = data;

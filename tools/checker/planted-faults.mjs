@@ -32,6 +32,18 @@ export const PLANTED_FAULTS = [
     finds: 'kept-differs',
   },
   {
+    name: 'a return took the money of fewer pieces than came back',
+    sql: `update points.claims set content = jsonb_set(content::jsonb, '{lines,0,quantity}', '"1.5"')::text
+      where kind = 'return' and status = 'taken' and natural_id = 'r-cheaper'`,
+    finds: 'kept-differs',
+  },
+  {
+    name: 'more pieces came back than were bought',
+    sql: `update points.claims set content = jsonb_set(content::jsonb, '{lines,0,quantity}', '"2.5"')::text
+      where kind = 'return' and status = 'taken' and natural_id = 'r-half'`,
+    finds: 'returned-twice',
+  },
+  {
     name: 'a return reached the ledger twice',
     sql: `insert into eventstore.events (stream_id, revision, event_id, type, data, metadata, recorded_at)
       select stream_id, (select max(revision) + 1 from eventstore.events e where e.stream_id = again.stream_id), id, type,

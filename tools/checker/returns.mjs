@@ -1,10 +1,10 @@
 // What must hold of returns, whatever their order: an award less its reversals is what the kept goods would have earned, no line gives back more than
 // it cost, and every return that was acknowledged became something.
-import { keyOf, pointsFor } from './model.mjs';
+import { keptOf, keyOf, pointsFor } from './model.mjs';
 
 /**
  * @typedef {{ key: string, claimId: string, status: string, reason: string | null, purchase: string | null, reference: string | null,
- *   accountId: string | null, content: object }} ReturnClaim
+ *   accountId: string | null, position: number | null, content: object }} ReturnClaim `position` is its place among the returns of its purchase
  */
 
 /** Reads the returns of the register, by natural key. */
@@ -22,6 +22,7 @@ export async function readReturns(tables) {
       purchase: row.purchase_id === null ? null : keyOf(row.source, row.purchase_id),
       reference: row.reference,
       accountId: row.account_id,
+      position: row.position,
       content: JSON.parse(row.content),
     });
   }
@@ -67,20 +68,14 @@ function checkStatus(claim, purchase, members, violations) {
     violations.equal('account-differs', key, 'the account of the return', claim.accountId, purchase.accountId);
 }
 
-/** The purchase as if only what was kept had been bought. Returns here name money, or the whole. */
+/** The purchase as if only what was kept had been bought. */
 function checkKept(purchase, taken, movements, violations) {
   const award = movements.get(purchase.claimId);
   if (award === undefined) return;
-  const isWhole = taken.some(({ claim }) => claim.content.whole === true);
-  const back = new Map();
-  for (const { claim } of taken)
-    for (const { lineId, amount } of claim.content.lines ?? []) back.set(lineId, (back.get(lineId) ?? 0) + amount);
-  const lines = purchase.content.lines.map((line) => {
-    const kept = line.amount - (back.get(line.lineId) ?? 0);
-    if (kept < 0)
-      violations.add('returned-twice', purchase.key, `line ${line.lineId} gave ${-kept} more back than it cost`);
-    return { ...line, amount: isWhole ? 0 : kept };
-  });
+  const inOrder = taken.toSorted((one, other) => one.claim.position - other.claim.position);
+  const tooMuch = (detail) => violations.add('returned-twice', purchase.key, detail);
+  const returned = inOrder.map(({ claim }) => claim.content);
+  const lines = keptOf(purchase.content.lines, returned, tooMuch);
   const reversed = taken.reduce((sum, { reversal }) => sum + reversal.wanted.get(purchase.claimId), 0n);
   const expected = pointsFor({ currency: purchase.content.currency, lines });
   violations.equal('kept-differs', purchase.key, 'the award less its reversals', award.amount - reversed, expected);

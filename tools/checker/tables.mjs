@@ -8,7 +8,8 @@ const micros = (column) => `(extract(epoch from ${column}) * 1000000)::bigint::t
 
 const CLAIMS = `select kind, source, natural_id, claim_id, encode(hash, 'hex') as hash, status, reason, reference, account_id, revision,
   ${micros('occurred_at')}, ${micros('received_at')}, currency, total::text, content from points.claims where kind = 'purchase' order by source, natural_id`;
-const RETURNS = `select source, natural_id, claim_id, status, reason, reference, account_id, purchase_id, content from points.claims where kind = 'return'`;
+const RETURNS = `select source, natural_id, claim_id, status, reason, reference, account_id, purchase_id, content,
+  (select min(position) from points.returned_lines line where line.return_claim = claim.claim_id) as position from points.claims claim where kind = 'return'`;
 const CONFLICTS = `select source, natural_id, encode(hash, 'hex') as hash, reference, content from points.conflicts where kind = 'purchase'`;
 const REFERENCES = `select reference, member_id from points.account_references`;
 const EVENTS = `select e.position::text, stream_id, revision, event_id, type, data, ${micros('recorded_at')} from eventstore.events e order by e.position`;

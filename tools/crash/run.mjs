@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { check } from '../checker/check.mjs';
-import { contentHash, pointsFor } from '../checker/model.mjs';
+import { contentHash, keptOf, pointsFor } from '../checker/model.mjs';
 import { HttpClient } from '../load/http-client.mjs';
 import { InputLog } from '../load/input-log.mjs';
 import { Installation } from '../load/installation.mjs';
@@ -246,11 +246,12 @@ const balancesOf = async (client) => {
 
 /**
  * What an undisturbed run would have given, from the inputs alone: each purchase without what came back of it. Of two contents under one id the
- * claim says which came first, and of more returns than there was to give back, which of them were taken.
+ * claim says which came first, and of more returns than there was to give back, which of them were taken and in which order.
  */
 async function expectedBalances(client, { purchases, returns }) {
   const { rows } = await client.query(
-    `select kind, source || ' ' || natural_id as key, encode(hash, 'hex') as hash from points.claims where status = 'taken'`,
+    `select kind, source || ' ' || natural_id as key, encode(hash, 'hex') as hash from points.claims claim where status = 'taken'
+     order by (select min(position) from points.returned_lines line where line.return_claim = claim.claim_id)`,
   );
   const firstOf = (inputs, { key, hash }) =>
     inputs.get(key)?.find(({ event }) => contentHash(event.data) === hash)?.event;
@@ -270,13 +271,6 @@ async function expectedBalances(client, { purchases, returns }) {
   }
   return balances;
 }
-
-const keptOf = (lines, returned) =>
-  lines.map((line) => {
-    const gone = returned.flatMap((one) => one.lines ?? []).filter(({ lineId }) => lineId === line.lineId);
-    const left = line.amount - gone.reduce((sum, { amount }) => sum + amount, 0);
-    return { ...line, amount: returned.some(({ whole }) => whole) ? 0 : left };
-  });
 
 async function withLimit(work, timeoutMs, what) {
   const timer = AbortSignal.timeout(timeoutMs);

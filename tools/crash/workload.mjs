@@ -106,14 +106,12 @@ export class Workload {
     return this.#random.chance(0.1) ? [event, event] : [event];
   }
 
-  /** What came back of a purchase: money of a line, now and then more than it cost, or the whole; by whoever bought it, or by nobody. */
+  /** What came back of a purchase: money, pieces or both of a line, now and then more than there was, or the whole; by whoever bought it, or by nobody. */
   #return(purchase) {
     const random = this.#random;
     this.#number += 1;
     const { purchaseId, member, lines, occurredAt } = purchase.data;
-    const line = random.pick(lines);
-    const amount = random.chance(0.1) ? line.amount + 1 : random.between(0, line.amount);
-    const goods = random.chance(0.25) ? { whole: true } : { lines: [{ lineId: line.lineId, amount }] };
+    const goods = random.chance(0.25) ? { whole: true } : { lines: [this.#returnedLine(random.pick(lines))] };
     return {
       ...purchase,
       id: `message-${this.#number}`,
@@ -128,11 +126,25 @@ export class Workload {
     };
   }
 
+  #returnedLine({ lineId, amount, quantity }) {
+    const random = this.#random;
+    const money = random.chance(0.1) ? amount + 1 : random.between(0, amount);
+    const millionths = Math.round(Number(quantity) * 1_000_000);
+    const part = random.pick([millionths, Math.min(millionths, 1_000_000), random.between(0, millionths)]);
+    const pieces = ((random.chance(0.1) ? millionths + 1 : part) / 1_000_000).toFixed(6);
+    return random.pick([
+      { lineId, amount: money },
+      { lineId, quantity: pieces },
+      { lineId, amount: money, quantity: pieces },
+    ]);
+  }
+
   #line(lineId) {
     const random = this.#random;
     const kind = random.chance(0.9) ? undefined : random.pick(['gift-card', 'fee', 'service', 'shipping', 'goods']);
     const amount = random.chance(0.05) ? 0 : random.between(1, 30_000);
-    return { lineId, sku: `sku-${random.between(1, 500)}`, quantity: '1', amount, ...(kind && { kind }) };
+    const quantity = random.pick(['1', '1', '2', '3', '12', '0.75', '2.333333']);
+    return { lineId, sku: `sku-${random.between(1, 500)}`, quantity, amount, ...(kind && { kind }) };
   }
 
   /** Within two years, in any order; now and then tomorrow; with the offset of some shop. */
