@@ -12,7 +12,7 @@ import {
   type PermissionName,
   type Role,
 } from '@vafa/service';
-import { withTestDatabase } from '@vafa/testing';
+import { eventually, withTestDatabase } from '@vafa/testing';
 import { loadServices } from '../src/services.js';
 import { readStandaloneConfig } from '../src/standalone-config.js';
 import { startStandalone, type Standalone } from '../src/standalone.js';
@@ -151,6 +151,31 @@ const sampleOf = (schema: Schema, components: unknown): unknown => {
   return Object.fromEntries((required as string[]).map((name) => [name, sampleOf(fields[name] ?? {}, components)]));
 };
 
+/** Where each kind of input is read, and what its id is called. Purchases come first, since returns are of them. */
+const INPUTS = {
+  purchase: { path: '/v1/purchases', id: 'purchaseId', type: 'commerce.purchase.completed' },
+  return: { path: '/v1/returns', id: 'returnId', type: 'commerce.purchase.returned' },
+  activity: { path: '/v1/activities', id: 'activityId', type: 'commerce.activity.performed' },
+} as const;
+type InputKind = keyof typeof INPUTS;
+
+/** One input of each kind; returns are of the purchase of the same name. */
+const inputOf = (kind: InputKind, name: string, member: string | null): unknown => {
+  const { id, type } = INPUTS[kind];
+  const content = {
+    purchase: { currency: 'EUR', lines: [{ lineId: '1', amount: 500 }], total: 500 },
+    return: { purchaseId: `purchase-${name}`, whole: true },
+    activity: { activity: 'review.written' },
+  } as const;
+  return {
+    specversion: '1.0',
+    id: `message of ${kind} ${name}`,
+    source: '/till',
+    type,
+    data: { [id]: `${kind}-${name}`, member, occurredAt: '2026-01-05T10:00:00Z', ...content[kind] },
+  };
+};
+
 const mintOf = (role: Role, memberId = own): MintRequest => (role === 'member' ? { role, memberId } : { role });
 
 /** Let in: what is wrong with the request is said, or what came of it. */
@@ -238,6 +263,37 @@ describe('every route of every service', () => {
         `another member at ${label(route)}`,
       );
     }
+  });
+
+  it.each(Object.keys(INPUTS) as InputKind[])('shows a member that member’s own %s only', async (kind) => {
+    const { path, id } = INPUTS[kind];
+    const service = await issuer.mint({ role: 'service' });
+    const member = await issuer.mint(mintOf('member'));
+    const found = async (name: string, token: string): Promise<Answer> =>
+      call('GET', `${path}?source=${encodeURIComponent('/till')}&${id}=${name}`, token);
+    const theirs = { own: 'external:own', other: 'external:other', stranger: 'external:nobody', anonymous: null };
+    for (const [name, reference] of Object.entries(theirs)) {
+      // What nobody did is not taken in.
+      if (kind === 'activity' && reference === null) continue;
+      const answer = await call('POST', path, service, inputOf(kind, name, reference));
+      expect({ name, answer }).toMatchObject({ answer: { status: 202 } });
+      const status = name === 'anonymous' ? 'anonymous' : name === 'stranger' ? 'waiting' : 'taken';
+      await eventually(async () => {
+        const { body } = await found(`${kind}-${name}`, service);
+        expect(JSON.parse(body)).toMatchObject({ [id]: `${kind}-${name}`, status });
+      });
+    }
+    expect(await found(`${kind}-own`, member)).toMatchObject({ status: 200 });
+    const refusals: unknown[] = [];
+    for (const name of ['other', 'stranger', 'anonymous', 'missing']) {
+      const answer = await found(`${kind}-${name}`, member);
+      expectProblem(answer, 403, `a member at ${name}’s ${kind}`);
+      const { instance: _instance, ...said } = JSON.parse(answer.body) as Schema;
+      refusals.push(said);
+    }
+    // Nor is anything to be learned from how it is said.
+    expect(new Set(refusals.map((said) => JSON.stringify(said))).size).toBe(1);
+    expectProblem(await found(`${kind}-own`, await issuer.mint(mintOf('member', other))), 403, 'another member');
   });
 
   it('by which staff change something leaves an entry in the audit, or it is known why not', () => {
