@@ -15,6 +15,8 @@ const FILE = join(FOLDER, 'online_retail_invoices.csv.gz');
 const MAP = join(ROOT, 'examples/import/online-retail.yaml');
 const ROWS = 25_943;
 const LONG_MS = 20 * 60_000;
+/** What the policy for returns without a purchase does not change. */
+const EVERYWHERE = { anonymous: 2_190, conflict: 43, rejected: 1_338, waiting: 0, refused: 0, skipped: 0 };
 
 const isThere = existsSync(FILE);
 if (!isThere) process.stderr.write(`The import of real invoices is left out, as ${FILE} is not there.\n`);
@@ -195,7 +197,7 @@ describe('the invoices of a real shop', () => {
     'are all accounted for, under both policies and in any order',
     async () => {
       const quarantine = await imported('quarantine');
-      expect(quarantine.counts).toMatchObject({ rows: ROWS, conflict: 43, rejected: 1_338, waiting: 0, refused: 0 });
+      expect(quarantine.counts).toMatchObject({ rows: ROWS, ...EVERYWHERE, taken: 18_536, quarantined: 3_836 });
       expect(sumOf(quarantine.counts)).toBe(ROWS);
       const because = (text: string): number => quarantine.reasons.filter((line) => line.includes(text)).length;
       expect(because('not a purchase (stock correction)')).toBe(1_336);
@@ -203,8 +205,8 @@ describe('the invoices of a real shop', () => {
 
       const latest = await imported('latest-first');
       expect(sumOf(latest.counts)).toBe(ROWS);
-      expect(latest.counts).toMatchObject({ rows: ROWS, conflict: 43, rejected: 1_338, waiting: 0 });
-      expect(Number(latest.counts['taken'])).toBeGreaterThan(Number(quarantine.counts['taken']));
+      // A cancellation of nobody's needs a person under this policy, too.
+      expect(latest.counts).toMatchObject({ rows: ROWS, ...EVERYWHERE, taken: 22_190, quarantined: 182 });
       expect(latest.claims).toEqual(quarantine.claims);
 
       // Under this policy the order counts for most: a return goes back over what was there before it.
