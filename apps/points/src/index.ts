@@ -10,6 +10,7 @@ import { Times1795000000003 } from './read-models/migrations/0003-times.js';
 import { Returns1795000000004 } from './read-models/migrations/0004-returns.js';
 import { Rebuilds1795000000005 } from './read-models/migrations/0005-rebuilds.js';
 import { Inbox1795000000006 } from './read-models/migrations/0006-inbox.js';
+import { MissedClaims1795000000007 } from './read-models/migrations/0007-missed-claims.js';
 
 export type { PointsConfig } from './config.js';
 
@@ -36,6 +37,7 @@ export const pointsService: ServiceDefinition<PointsConfig> = {
       Returns1795000000004,
       Rebuilds1795000000005,
       Inbox1795000000006,
+      MissedClaims1795000000007,
     ],
     inherits: [messagingMigrations.role, eventStoreMigrations.role],
   },

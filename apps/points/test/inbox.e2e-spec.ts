@@ -241,8 +241,20 @@ describe('a purchase of nobody over HTTP', () => {
     const { purchaseId } = data;
     for (const reason of [{}, { reason: null }])
       expect((await claim(memberId, { purchaseId, ...reason }, { as: 'support' })).status).toBe(422);
+    // Who may not settle the inbox has to have seen the receipt.
+    for (const as of ['cashier', 'service'] as const)
+      expect(await claim(memberId, { purchaseId, reason: 'says so' }, { as })).toMatchObject({
+        status: 422,
+        body: { errors: [{ pointer: '/receipt' }] },
+      });
     const claimed = await claim(memberId, { purchaseId, reason: 'brought the receipt' }, { as: 'support' });
     expect(claimed).toMatchObject({ status: 200, body: { status: 'taken', memberId } });
+    const another = purchase(null, { occurredAt: `${day}T10:00:00Z` });
+    await send(another);
+    const receipt = { total: 1_500, currency: 'EUR', date: day };
+    const shown = { purchaseId: another.purchaseId, receipt };
+    expect((await claim(memberId, shown, { as: 'cashier' })).status).toBe(422);
+    expect((await claim(memberId, { ...shown, reason: 'has it here' }, { as: 'cashier' })).status).toBe(200);
     await eventually(async () =>
       expect(await points.call('GET', `/v1/purchases?source=/till&purchaseId=${purchaseId}`)).toMatchObject({
         body: { status: 'taken', memberId, points: 15 },

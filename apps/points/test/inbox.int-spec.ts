@@ -2,10 +2,15 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ReturnData } from '@vafa/contracts';
 import type { Actor } from '@vafa/service';
 import { eventually } from '@vafa/testing';
+import pg from 'pg';
 import { uuidv7 } from 'uuidv7';
 import type { InboxDecision } from '../src/application/inbox.js';
 import type { IncomingPurchase } from '../src/application/intake.js';
-import { OWN_CLAIMS_PER_DAY_MAX, type PurchaseClaim } from '../src/application/purchase-claims.js';
+import {
+  OWN_CLAIMS_PER_DAY_MAX,
+  OWN_MISSES_PER_DAY_MAX,
+  type PurchaseClaim,
+} from '../src/application/purchase-claims.js';
 import { streamOf } from '../src/domain/account.js';
 import type { InboxAction } from '../src/domain/inbox.js';
 import { anActivity, aPurchase, aReturn, enrolled, startFixture, type Fixture } from './fixture.js';
@@ -561,6 +566,49 @@ describe('a purchase of nobody', () => {
       expect(await stored(memberId)).toBe(1);
       await eventually(async () => expect(await balance(memberId)).toBe(10));
     }
+  });
+
+  it('is not found by trying: a member has so many misses a day, and nothing is told beyond them', async () => {
+    const { memberId } = await enrolled(points);
+    const [theirs, taken] = [await anonymous(), await anonymous()];
+    expect(await points.purchaseClaims.claim(claim(taken, memberId))).toBeNull();
+    const guesses = await Promise.all(
+      Array.from({ length: OWN_MISSES_PER_DAY_MAX + 6 }, (_, n) => {
+        const receipt = { total: 100 + n, currency: 'EUR', date: '2026-05-01' };
+        return points.purchaseClaims.claim(claim(n % 2 === 0 ? theirs : aPurchase(), memberId, { receipt }));
+      }),
+    );
+    const tooMany = { code: 'too-many-claims', limit: OWN_CLAIMS_PER_DAY_MAX };
+    expect(guesses.filter((result) => result?.code === 'unknown-purchase')).toHaveLength(OWN_MISSES_PER_DAY_MAX);
+    expect(guesses.filter((result) => result?.code === 'too-many-claims')).toHaveLength(6);
+    // Not the right one either, or the answer would say which it is; what is the member's already stays so.
+    expect(await points.purchaseClaims.claim(claim(theirs, memberId))).toEqual(tooMany);
+    expect(await points.purchaseClaims.claim(claim(taken, memberId))).toBeNull();
+    const other = await enrolled(points);
+    expect(await points.purchaseClaims.claim(claim(theirs, other.memberId))).toBeNull();
+    expect(await points.purchaseClaims.claim(claim(theirs, memberId))).toEqual(tooMany);
+    // A day later it is tried anew.
+    await points.database.query(
+      `update points.missed_claims set missed_at = missed_at - interval '24 hours' where member_id = $1`,
+      [memberId],
+    );
+    expect(await points.purchaseClaims.claim(claim(theirs, memberId))).toEqual({ code: 'already-claimed' });
+  });
+
+  it('that can be neither claimed nor found claimed is told as a fault, and not tried for ever', async () => {
+    const { memberId } = await enrolled(points);
+    const purchase = await anonymous();
+    const admin = new pg.Client({ connectionString: points.url });
+    await admin.connect();
+    await admin.query(
+      `create function points.keep_as_it_is() returns trigger language plpgsql as 'begin return null; end';
+       create trigger stuck before update on points.claims for each row
+         when (old.natural_id = '${purchase.naturalId}') execute function points.keep_as_it_is()`,
+    );
+    await expect(points.purchaseClaims.claim(claim(purchase, memberId))).rejects.toThrow('was lost 3 times');
+    await admin.query('drop trigger stuck on points.claims');
+    await admin.end();
+    expect(await points.purchaseClaims.claim(claim(purchase, memberId))).toBeNull();
   });
 
   it('is a member’s own to claim within limits, and anybody’s for staff, who stand in the audit', async () => {

@@ -80,6 +80,20 @@ export class Settlements {
     );
     return row?.count ?? 0;
   }
+
+  /** How often a member tried since then to claim what no purchase fitted. What is older is forgotten. */
+  async missedSince(work: Querier, memberId: string, since: string): Promise<number> {
+    await work.query('delete from points.missed_claims where member_id = $1 and missed_at <= $2', [memberId, since]);
+    const [row] = await work.query<{ count: number }>(
+      'select count(*)::integer as count from points.missed_claims where member_id = $1',
+      [memberId],
+    );
+    return row?.count ?? 0;
+  }
+
+  async addMiss(work: Querier, memberId: string, at: string): Promise<void> {
+    await work.query('insert into points.missed_claims (member_id, missed_at) values ($1, $2)', [memberId, at]);
+  }
 }
 
 const COLUMNS = `settlement_id, item_id, kind, source, natural_id, was, action, target, actor_subject, actor_role, actor_client, reason,

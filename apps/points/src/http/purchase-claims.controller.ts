@@ -23,7 +23,12 @@ import {
 } from '@vafa/service';
 import { Type } from 'class-transformer';
 import { IsInt, IsObject, IsOptional, Matches, Max, Min, ValidateNested } from 'class-validator';
-import { needsReceipt, PurchaseClaims, type PurchaseClaimRejection } from '../application/purchase-claims.js';
+import {
+  needsReceipt,
+  OWN_MISSES_PER_DAY_MAX,
+  PurchaseClaims,
+  type PurchaseClaimRejection,
+} from '../application/purchase-claims.js';
 import { References } from '../application/references.js';
 import { Register } from '../application/register.js';
 import { findOne, type PublicOutcome } from './inputs.js';
@@ -64,7 +69,10 @@ class PurchaseClaimBody {
   @IsObject()
   @ValidateNested()
   @Type(() => ReceiptBody)
-  @ApiPropertyOptional({ type: ReceiptBody, description: 'What stands on the receipt. A member has to give it.' })
+  @ApiPropertyOptional({
+    type: ReceiptBody,
+    description: 'What stands on the receipt. All but admins and support have to give it.',
+  })
   receipt?: ReceiptBody | null;
 
   @IsOptional()
@@ -90,7 +98,7 @@ export class PurchaseClaimsController {
   @ApiOperation({
     summary: 'Gives an anonymous purchase to a member who has its receipt',
     description:
-      'The first claim wins; the same one again gets the same answer. A member proves it with what stands on the receipt; staff need not, and say why.',
+      'The first claim wins; the same one again gets the same answer. Whoever claims proves it with what stands on the receipt, except for admins and support; all but the member say why.',
   })
   @ApiParam({ name: 'ref', description: 'The id of a member, `card:<number>` or `external:<id>`.' })
   @ApiBody({ type: PurchaseClaimBody })
@@ -107,7 +115,7 @@ export class PurchaseClaimsController {
     const { source, purchaseId, receipt = null } = body;
     if (receipt !== null && !isDate(receipt.date)) throw missing('/receipt/date', 'must be a date of the calendar');
     if (needsReceipt(actor) && receipt === null) throw missing('/receipt', 'is needed: what stands on the receipt');
-    if (!needsReceipt(actor) && typeof body.reason !== 'string')
+    if (actor.role !== 'member' && typeof body.reason !== 'string')
       throw missing('/reason', 'is needed: why it is theirs');
     const reason = body.reason ?? 'claimed with the receipt';
     const rejection = await this.claims.claim({ memberId, source, purchaseId, receipt, actor, reason });
@@ -142,7 +150,7 @@ const problemOf = (rejection: PurchaseClaimRejection): ProblemException => {
       });
     case 'too-many-claims':
       return new ProblemException(POINTS_PROBLEMS['too-many-claims'], {
-        detail: `A member may claim ${rejection.limit} purchases in 24 hours; staff may claim any number.`,
+        detail: `A member may claim ${rejection.limit} purchases in 24 hours, and try ${OWN_MISSES_PER_DAY_MAX} times what is not found; staff may claim any number.`,
         extensions: { limit: rejection.limit },
       });
     default:
