@@ -37,6 +37,7 @@ type Column = { view: string; name: string; type: string; about: string | null; 
 const ALI = '0198a000-0000-7000-8000-000000000001';
 const SARA = '0198a000-0000-7000-8000-000000000002';
 const AWARD = '0198a000-0000-7000-8000-00000000000a';
+const ids = (nr: number): string => `0198a000-0000-7000-8000-0000000000b${nr}`;
 
 const EXPLANATION = JSON.stringify({
   programme: 1,
@@ -55,6 +56,11 @@ const CONTENT = JSON.stringify({
   ],
 });
 
+/** What Sara bought, one line of it; the same number came twice, and its second content replaced the first. */
+const contentOf = (purchaseId: string, total: number): string =>
+  JSON.stringify({ purchaseId, currency: 'EUR', total, lines: [{ lineId: '1', quantity: '2', amount: total }] });
+const REPLACEMENT = '000200;replacement=1';
+
 /** Two members; a purchase that earned, one that waits for its member, one without any. */
 const ROWS = `
   insert into members.members (member_id, external_id, enrolled_at, source, status)
@@ -70,6 +76,27 @@ const ROWS = `
   insert into points.accounts (account_id, member_id, revision, available, earned_total, last_effective_at, state_revision, state)
     values ('${ALI}', '${ALI}', 0, 15, 15, '2026-01-10T10:00:00Z', -1, '');`;
 
+/** Sara's: a purchase that was replaced, what replaced it, of which one piece came back, and one that was refused. */
+const RETURNED = `
+  insert into points.claims (kind, source, natural_id, claim_id, hash, status, reason, reference, account_id, revision, occurred_at, received_at, currency, total, content)
+    values ('purchase', '/pos/1', '000200', '${ids(1)}', '\\x04', 'taken', null, 'external:07593', '${SARA}', -1, '2026-02-10T10:00:00Z', now(), 'EUR', 1000, '${contentOf('000200', 1000)}'),
+           ('purchase', '/pos/1', '${REPLACEMENT}', '${ids(3)}', '\\x05', 'taken', null, 'external:07593', '${SARA}', 0, '2026-02-10T10:00:00Z', now(), 'EUR', 800, '${contentOf(REPLACEMENT, 800)}'),
+           ('purchase', '/pos/1', '000201', '${ids(5)}', '\\x06', 'refused', 'discarded', 'external:07593', '${SARA}', -1, '2026-02-20T10:00:00Z', now(), 'EUR', 900, '${contentOf('000201', 900)}'),
+           ('return', '/pos/1', 'r-1', '${ids(2)}', '\\x07', 'taken', null, null, '${SARA}', 0, '2026-02-10T10:00:00Z', now(), null, null, '{"returnId":"r-1","purchaseId":"000200","whole":true}'),
+           ('return', '/pos/1', 'r-2', '${ids(4)}', '\\x08', 'taken', null, null, '${SARA}', 0, '2026-02-11T10:00:00Z', now(), null, null, '{"returnId":"r-2","purchaseId":"${REPLACEMENT}","lines":[{"lineId":"1","quantity":"1","amount":300}]}');
+  insert into points.returned_lines (source, purchase_id, position, line_id, amount, quantity, return_claim)
+    values ('/pos/1', '000200', 1, '1', 1000, 2, '${ids(2)}'), ('/pos/1', '${REPLACEMENT}', 1, '1', 300, 1, '${ids(4)}');
+  insert into points.transactions (transaction_id, account_id, revision, member_id, kind, amount, occurred_at, effective_at, recorded_at, rule_version, source, purchase_id, return_id, explanation)
+    select id::uuid, '${SARA}', revision, '${SARA}', kind, amount, '2026-02-10T10:00:00Z', '2026-02-10T10:00:00Z', now(), 1, '/pos/1', purchase_id, return_id, '{}'
+    from (values ('${ids(1)}', 0, 'earned', 10, '000200', null), ('${ids(2)}', 1, 'reversed', -10, '000200', 'r-1'),
+                 ('${ids(3)}', 2, 'earned', 8, '${REPLACEMENT}', null), ('${ids(4)}', 3, 'reversed', -3, '${REPLACEMENT}', 'r-2'))
+      as moved(id, revision, kind, amount, purchase_id, return_id);
+  insert into points.lots (lot_id, account_id, revision, amount, remaining, earned_at, available_at, expires_at)
+    values ('${ids(1)}', '${SARA}', 0, 10, 0, '2026-02-10T10:00:00Z', '2026-02-10T10:00:00Z', null),
+           ('${ids(3)}', '${SARA}', 2, 8, 5, '2026-02-10T10:00:00Z', '2026-02-10T10:00:00Z', null);
+  insert into points.accounts (account_id, member_id, revision, available, earned_total, reversed_total, last_effective_at, state_revision, state)
+    values ('${SARA}', '${SARA}', 3, 5, 18, 13, '2026-02-10T10:00:00Z', -1, '');`;
+
 const database = withTestDatabase();
 
 describe("the analysts' page", () => {
@@ -82,7 +109,7 @@ describe("the analysts' page", () => {
     });
     const owner = new pg.Client({ connectionString: database.url });
     await owner.connect();
-    await owner.query(ROWS);
+    await owner.query(ROWS + RETURNED);
     columns = (await owner.query<Column>(COLUMNS)).rows;
     await owner.end();
     const url = new URL(database.url);
@@ -130,14 +157,34 @@ describe("the analysts' page", () => {
   });
 
   it('gives the answers that the page speaks of', async () => {
-    expect(await answer(1)).toEqual([{ members: '2', purchases: '3', waiting: '1', points: '15' }]);
-    expect(await answer(2)).toEqual([{ external_id: '07592', member_id: ALI, balance: '15', earned_total: '15' }]);
-    expect(await answer(4)).toEqual([expect.objectContaining({ customers: '1', came_back: '0' })]);
+    expect(await answer(1)).toEqual([{ members: '2', purchases: '6', waiting: '1', points: '20' }]);
+    expect(await answer(2)).toEqual([
+      { external_id: '07592', member_id: ALI, balance: '15', earned_total: '15' },
+      { external_id: '07593', member_id: SARA, balance: '5', earned_total: '18' },
+    ]);
     expect(await answer(7)).toEqual([
       { rule: 'base', version: 1, currency: 'EUR', awards: '1', base_in_minor_units: '1530', points: '15' },
     ]);
     expect(await answer(8)).toEqual([{ rule: 'base', reason: 'kind-excluded', kind: 'fee', purchases: '1' }]);
     expect(await answer(10)).toEqual([]);
+  });
+
+  it('counts neither what was refused nor what came back, and a purchase that was replaced once', async () => {
+    const inEuros = { currency: 'EUR', month: expect.any(Date) };
+    expect(await answer(3)).toEqual([
+      { ...inEuros, purchases: '3', buyers: '1', kept_in_minor_units: '2830', points: '15' },
+      { ...inEuros, purchases: '1', buyers: '1', kept_in_minor_units: '500', points: '5' },
+    ]);
+    expect(await answer(4)).toMatchObject([
+      { customers: '1', came_back: '0' },
+      { customers: '1', came_back: '0' },
+    ]);
+    expect(await answer(5)).toEqual([{ purchases: '1', members: '2', points: '20' }]);
+    expect(await answer(6)).toEqual([]);
+    expect(await answer(9)).toEqual([
+      { kind: 'goods', currency: 'EUR', lines: '4', quantity: '19', kept_in_minor_units: '5090' },
+      { kind: 'fee', currency: 'EUR', lines: '3', quantity: '3', kept_in_minor_units: '300' },
+    ]);
   });
 
   it('lists every column there is, with its type, and none that is not', () => {
