@@ -172,6 +172,53 @@ describe('vafa verify', () => {
   );
 
   it(
+    'finds returns that were forgotten or took other money than the ledger says, and closings that were moved',
+    async () => {
+      expect(await club.json('periods', 'close', '2020-01')).toMatchObject({ code: 0 });
+      expect(await verify()).toMatchObject({ code: 0, ok: true });
+      const planted: readonly (readonly [table: string, check: string, change: string])[] = [
+        [
+          'points.returned_lines',
+          'returned lines: money of an award',
+          `update points.returned_lines set amount = amount - 1
+           where return_claim = (select transaction_id from points.transactions where kind = 'reversed' and amount < 0 limit 1)`,
+        ],
+        [
+          'points.claims',
+          'nothing waits for a member who is known, or for a purchase that is settled',
+          `insert into points.claims (kind, source, natural_id, claim_id, hash, status, reason, reference, account_id, revision, occurred_at, received_at, purchase_id, content)
+           select kind, source, 'forgotten', gen_random_uuid(), hash, 'waiting', 'unknown-purchase', reference, null, revision, occurred_at, received_at, purchase_id, content
+           from points.claims where kind = 'return' limit 1`,
+        ],
+        [
+          'points.period_closings',
+          'a closed period knows what its closing fixed',
+          `update points.period_closings set known_at = known_at - interval '1 second'`,
+        ],
+        [
+          'eventstore.events',
+          'a return takes back at the rate of its award',
+          `update eventstore.events set data = replace(data, '"rate":[', '"rate":[1')
+           where position = (select min(position) from eventstore.events where type = 'PointsReversed' and data like '%"rate":%')`,
+        ],
+      ];
+      for (const [table, check, change] of planted) {
+        await owner.query(`create table public.kept as select * from ${table}`);
+        expect((await owner.query(change)).rowCount).toBeGreaterThan(0);
+        const { code, byCheck } = await verify();
+        expect({ check, code, found: Object.keys(byCheck as object).includes(check) }).toEqual({
+          check,
+          code: 1,
+          found: true,
+        });
+        await owner.query(`truncate ${table}; insert into ${table} select * from public.kept; drop table public.kept`);
+      }
+      expect(await verify()).toMatchObject({ code: 0, ok: true });
+    },
+    LONG_MS,
+  );
+
+  it(
     'agrees while purchases flow, and after a rebuild in the middle of them',
     async () => {
       const { stdout } = await club.vafa(

@@ -7,10 +7,11 @@ import { flag, line, type Command, type CommandInput, type ExitCode, type Surrou
 import { withLedger } from '../installation/ledger.js';
 import { withOwnerDatabase } from '../installation/owner-database.js';
 import { formatNumber, startProgress } from '../io/progress.js';
+import { wrongClosings } from '../verify/closings.js';
 import { Differences } from '../verify/differences.js';
 import { Proof, type ProofFigures } from '../verify/proof.js';
 import { foldedEvents, foldedLog } from '../verify/folded-log.js';
-import { FORGOTTEN, OVERDRAWN, REFERENCES, RESERVED, UNSETTLED } from '../verify/queries.js';
+import { CLOSINGS, FORGOTTEN, OVERDRAWN, REFERENCES, RESERVED, UNSETTLED } from '../verify/queries.js';
 
 /** What is under way at one moment must be done some moments later. */
 const SETTLES_WITHIN_MS = 15_000;
@@ -29,7 +30,7 @@ type Loose = {
   readonly found: (row: Row) => unknown;
 };
 
-const purchase = (row: Row): string => `purchase ${String(row['natural_id'])} of ${String(row['source'])}`;
+const input = ({ kind, source, natural_id: id }: Row): string => [kind, id, 'of', source].map(String).join(' ');
 
 /** Claims whose event is not in the ledger either. */
 const withoutEvent = async (rows: readonly Row[], { store }: OpenLedger): Promise<Row[]> => {
@@ -46,7 +47,7 @@ const LOOSE: readonly Loose[] = [
     check: 'a claim that is taken has its event',
     sql: UNSETTLED,
     breaks: withoutEvent,
-    subject: purchase,
+    subject: input,
     expected: (row) => `event ${String(row['id'])}`,
     found: () => 'none',
   },
@@ -58,11 +59,19 @@ const LOOSE: readonly Loose[] = [
     found: (row) => row['found'],
   },
   {
-    check: 'nothing waits for a member who is known',
+    check: 'nothing waits for a member who is known, or for a purchase that is settled',
     sql: FORGOTTEN,
-    subject: purchase,
+    subject: input,
     expected: () => 'taken',
-    found: (row) => `waiting for ${String(row['reference'])}`,
+    found: (row) => `waiting, of ${String(row['reference'])}`,
+  },
+  {
+    check: 'a closed period knows what its closing fixed',
+    sql: CLOSINGS,
+    breaks: wrongClosings,
+    subject: (row) => `closing ${String(row['closing'])}`,
+    expected: (row) => row['expected'],
+    found: (row) => row['found'],
   },
   {
     check: 'no line gives back more than it cost',
@@ -170,7 +179,7 @@ export const verify: Command = {
     'Proves the read models: folds the log anew with a second, simple implementation, compares, and lists differences.',
   options: { json: { type: 'boolean', description: 'One line of JSON; it lists the first 100 differences.' } },
   notes: [
-    "Looks at one snapshot of the database, so purchases may go on. Compares balances, lots, transactions and the snapshots that commands start from with the log, claims with their events, the sums of the analysts' views, and references with members.",
+    "Looks at one snapshot of the database, so purchases may go on. Compares balances, lots, transactions and the snapshots that commands start from with the log, claims with their events, what came back of lines with what it took, closed periods with their closings, the sums of the analysts' views, and references with members.",
     'Exit code: 0 when everything agrees, 1 where something differs.',
   ],
   positionals: { min: 0, max: 0 },

@@ -23,7 +23,19 @@ const earned = (revision: number, points: number, more: Readonly<Record<string, 
       effectiveAt: at,
       amount: points,
       lots: points === 0 ? [] : [{ lotId: transactionId, amount: points, availableAt: at, expiresAt: null }],
-      explanation: { components: [{ rate: [1, 100], base: points * 100 + 99, points, rounding: 'floor' }] },
+      explanation: {
+        components: [
+          {
+            rule: 'base',
+            version: 1,
+            rate: [1, 100],
+            base: points * 100 + 99,
+            points,
+            rounding: 'floor',
+            lines: ['1', '2'],
+          },
+        ],
+      },
       ...more,
     },
   };
@@ -56,6 +68,7 @@ const reversed = (revision: number, from: number, to: number, more: Readonly<Rec
       reversals: [
         {
           awardId: award,
+          source: '/pos',
           purchaseId: '0',
           programme: 1,
           components: [{ rule: 'base', version: 1, rate: [1, 100], keptBefore: from, keptAfter: to, points }],
@@ -65,6 +78,15 @@ const reversed = (revision: number, from: number, to: number, more: Readonly<Rec
     },
   };
 };
+
+/** The reversal of a return from 599 to 300, otherwise in this. */
+const reversalOf = (component: Readonly<Record<string, unknown>>) => ({
+  awardId: earned(0, 0).id,
+  source: '/pos',
+  purchaseId: '0',
+  programme: 1,
+  components: [{ rule: 'base', version: 1, rate: [1, 100], keptBefore: 599, keptAfter: 300, points: 2, ...component }],
+});
 
 const writtenOff = (revision: number, amount: number, reversal = earned(revision - 1, 0).id): LedgerEvent => ({
   ...reversed(revision, 0, 0),
@@ -117,6 +139,14 @@ describe('the second fold', () => {
       ['earned', 3n, 0n],
     ]);
     expect(account.draws.size).toBe(3);
+    const lines = { source: '/pos', purchaseId: '0', lines: ['1', '2'] };
+    expect(movements.map((movement) => movement?.returned)).toEqual([
+      [],
+      [{ ...lines, money: 299n }],
+      [{ ...lines, money: 300n }],
+      [],
+      [],
+    ]);
   });
 
   it.each([
@@ -125,10 +155,22 @@ describe('the second fold', () => {
       [
         earned(0, 5),
         reversed(1, 599, 300, {
-          reversals: [{ components: [{ rate: [1, 100], keptBefore: 599, keptAfter: 300, points: 3 }] }],
+          reversals: [reversalOf({ points: 3 })],
         }),
       ],
     ],
+    [
+      'a return takes back at the rate of its award',
+      [
+        earned(0, 5),
+        reversed(1, 599, 300, { amount: 4, debt: 2, reversals: [reversalOf({ rate: [2, 100], points: 4 })] }),
+      ],
+    ],
+    [
+      'a reversed component is one of its award',
+      [earned(0, 5), reversed(1, 599, 300, { reversals: [reversalOf({ version: 2 })] })],
+    ],
+    ['no more is kept than was bought', [earned(0, 5), reversed(1, 600, 300)]],
     ['money is given back once', [earned(0, 5), reversed(1, 599, 300), reversed(2, 400, 200)]],
     ['a lot gives what it has', [earned(0, 1), reversed(1, 599, 300)]],
     ['a reversal is what was drawn and what is owed', [earned(0, 5), reversed(1, 599, 300, { debt: 1 })]],

@@ -35,7 +35,20 @@ export type FoldedMovement = {
   readonly rules: number | null;
   /** The explanation as JSON text. */
   readonly why: string;
+  /** Of a return: the money that came back of each component of the awards it reverses. */
+  readonly returned: readonly ReturnedMoney[];
 };
+
+/** So much money of these lines of a purchase. */
+export type ReturnedMoney = {
+  readonly source: string;
+  readonly purchaseId: string;
+  readonly lines: readonly string[];
+  readonly money: bigint;
+};
+
+/** What a component of an award was worked out on, by `rule version`. */
+type Awarded = ReadonlyMap<string, Readonly<Record<string, unknown>>>;
 
 /** An account as its events make it. */
 export type FoldedAccount = {
@@ -50,6 +63,8 @@ export type FoldedAccount = {
   lastEffectiveAt: string;
   /** Every lot, also those with nothing left. */
   readonly lots: Map<string, FoldedLot>;
+  /** The components of its awards, by the award's id. */
+  readonly awards: Map<string, Awarded>;
   /** What was drawn, by `revision lot transaction`. */
   readonly draws: Map<string, bigint>;
   /** The money that returns gave back of each component, each from and to, by `award rule version`. */
@@ -68,6 +83,7 @@ export const emptyAccount = (id: string): FoldedAccount => ({
   reversed: 0n,
   lastEffectiveAt: '',
   lots: new Map(),
+  awards: new Map(),
   draws: new Map(),
   returned: new Map(),
   short: null,
@@ -119,6 +135,7 @@ const foldEarned = (account: FoldedAccount, event: LedgerEvent, broken: Broken):
   checkEarned(event, amount, broken);
   account.balance += amount;
   account.earned += amount;
+  account.awards.set(event.id, new Map(componentsOf(data).map((component) => [nameOf(component), component])));
   for (const lot of list(data['lots'])) {
     const id = String(lot['lotId']);
     if (account.lots.has(id)) broken('a lot is opened once', id, 'again');
@@ -139,6 +156,7 @@ const foldEarned = (account: FoldedAccount, event: LedgerEvent, broken: Broken):
     kind: 'earned',
     rules: programmeOf(data['explanation']),
     why: JSON.stringify(data['explanation']),
+    returned: [],
   };
 };
 
@@ -168,6 +186,7 @@ const foldReversed = (account: FoldedAccount, event: LedgerEvent, broken: Broken
     kind: 'reversed',
     rules: only === undefined ? null : Number(only['programme']),
     why: JSON.stringify({ currency, reversals, ...parts, uncovered }),
+    returned: reversals.flatMap((reversal) => returnedMoney(account, reversal)),
   };
 };
 
@@ -185,6 +204,7 @@ const foldWrittenOff = (account: FoldedAccount, event: LedgerEvent, broken: Brok
     kind: 'written-off',
     rules: null,
     why: JSON.stringify({ reversalId: data['reversalId'], writtenOff: Number(amount) }),
+    returned: [],
   };
 };
 
@@ -217,7 +237,10 @@ const draw = (account: FoldedAccount, event: LedgerEvent, broken: Broken): bigin
   return sum;
 };
 
-/** The points of one reversal: each component what was kept before was worth, less what is kept after, and no money given back twice. */
+/**
+ * The points of one reversal: each component what was kept before was worth at the rate of its award, whatever it says itself, less what is kept
+ * after, and no money given back twice.
+ */
 const reversedPoints = (
   account: FoldedAccount,
   reversal: Readonly<Record<string, unknown>>,
@@ -225,11 +248,17 @@ const reversedPoints = (
 ): bigint => {
   let sum = 0n;
   for (const component of list(reversal['components'])) {
-    const { keptBefore, keptAfter, points, rule, version } = component;
+    const { keptBefore, keptAfter, points } = component;
     const [from, to] = [whole(keptBefore), whole(keptAfter)];
-    const lost = worth(component, from) - worth(component, to);
+    const awarded = account.awards.get(String(reversal['awardId']))?.get(nameOf(component));
+    if (awarded === undefined) broken('a reversed component is one of its award', reversal['awardId'], 'none');
+    const { rate, base } = awarded ?? {};
+    if (JSON.stringify(rate) !== JSON.stringify(component['rate']))
+      broken('a return takes back at the rate of its award', rate, component['rate']);
+    if (from > whole(base)) broken('no more is kept than was bought', base, from);
+    const lost = worth(awarded ?? {}, from) - worth(awarded ?? {}, to);
     if (lost !== whole(points)) broken('a reversed component is what its goods were worth', lost, points);
-    const key = [reversal['awardId'], rule, version].map(String).join(' ');
+    const key = `${String(reversal['awardId'])} ${nameOf(component)}`;
     const before = account.returned.get(key) ?? [];
     // Returns may reach the ledger in another order than that of their purchase: parts of the money, each given back once.
     if (to > from || before.some(([start, end]) => from > end && start > to))
@@ -239,6 +268,27 @@ const reversedPoints = (
   }
   return sum;
 };
+
+/** What the components of the award lost, those included of which nothing came back. */
+const returnedMoney = (account: FoldedAccount, reversal: Readonly<Record<string, unknown>>): ReturnedMoney[] => {
+  const parts = new Map(list(reversal['components']).map((component) => [nameOf(component), component]));
+  return [...(account.awards.get(String(reversal['awardId'])) ?? [])].map(([name, { lines }]) => {
+    const { keptBefore = 0, keptAfter = 0 } = parts.get(name) ?? {};
+    return {
+      source: String(reversal['source']),
+      purchaseId: String(reversal['purchaseId']),
+      lines: Array.isArray(lines) ? lines.map(String) : [],
+      money: whole(keptBefore) - whole(keptAfter),
+    };
+  });
+};
+
+const nameOf = ({ rule, version }: Readonly<Record<string, unknown>>): string => `${String(rule)} ${String(version)}`;
+
+const componentsOf = ({ explanation }: LedgerEvent['data']): Readonly<Record<string, unknown>>[] =>
+  typeof explanation === 'object' && explanation !== null && 'components' in explanation
+    ? list(explanation.components)
+    : [];
 
 const worth = (component: Readonly<Record<string, unknown>>, money: bigint): bigint => {
   const [points = 0n, per = 1n] = Array.isArray(component['rate']) ? (component['rate'] as unknown[]).map(whole) : [];
@@ -267,11 +317,7 @@ const checkEarned = (event: LedgerEvent, amount: bigint, broken: Broken): void =
     broken('an award bears the id of its event', event.id, data['transactionId']);
   const lots = list(data['lots']).reduce((sum, lot) => sum + whole(lot['amount']), 0n);
   if (lots !== amount) broken('the lots of an award add up to it', amount, lots);
-  const explanation = data['explanation'];
-  const components =
-    typeof explanation === 'object' && explanation !== null && 'components' in explanation
-      ? list(explanation.components)
-      : [];
+  const components = componentsOf(data);
   const explained = components.reduce((sum, component) => sum + whole(component['points']), 0n);
   if (explained !== amount) broken('the components of an award add up to it', amount, explained);
   for (const component of components) checkComponent(component, broken);

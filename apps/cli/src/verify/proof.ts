@@ -10,6 +10,7 @@ import {
   FETCH_EVENTS,
   LOTS,
   MOVEMENTS,
+  RETURNED,
   TOTALS,
   beginnings,
   declareEvents,
@@ -158,7 +159,26 @@ export class Proof {
       differences.compare('transactions: purchase', subject, movement.purchaseId, row['purchase_id']);
       differences.compare('transactions: return', subject, movement.returnId, row['return_id']);
     }
+    await this.compareReturned(movements.filter(({ kind }) => kind === 'reversed'));
     await this.compareClaims(movements.filter(({ source, kind }) => source !== null && kind !== 'written-off'));
+  }
+
+  /** What a return took of lines is what the awards of their purchases lost. Lines that earned nothing are not in the ledger. */
+  private async compareReturned(movements: readonly Movement[]): Promise<void> {
+    const rows = await this.rows<Row>(RETURNED, [movements.map(({ event }) => event)]);
+    const keyOf = (...parts: unknown[]): string => parts.map(String).join('\u0000');
+    const money = new Map(
+      rows.map((row) => [
+        keyOf(row['id'], row['source'], row['purchase_id'], row['line_id']),
+        BigInt(row['amount'] ?? 0),
+      ]),
+    );
+    for (const { event, returned } of movements)
+      for (const { source, purchaseId, lines, money: expected } of returned) {
+        const found = lines.reduce((sum, id) => sum + (money.get(keyOf(event, source, purchaseId, id)) ?? 0n), 0n);
+        const subject = `purchase ${purchaseId} of ${source}, transaction ${event}`;
+        this.differences.compare('returned lines: money of an award', subject, expected, found);
+      }
   }
 
   /** Every award and every reversal has the claim of its purchase or return behind it, and the claim names no other event. */

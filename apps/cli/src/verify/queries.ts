@@ -54,6 +54,10 @@ export const DRAWS = `
   select revision || ' ' || lot_id || ' ' || transaction_id as id, account_id as account, amount
   from points.lot_draws where account_id = any($1::uuid[])`;
 
+/** The money that came back with returns, by line. */
+export const RETURNED = `
+  select return_claim as id, source, purchase_id, line_id, amount from points.returned_lines where return_claim = any($1::uuid[])`;
+
 /** The claims behind movements, found by their natural key. */
 export const CLAIMS = `
   select claim.kind, claim.source, claim.natural_id, claim.claim_id as id, claim.status, claim.account_id as account
@@ -79,7 +83,7 @@ export const TOTALS = `
 
 /** Claims that are taken and whose event the read models do not have; whether the ledger has it is asked there. Activities have none. */
 export const UNSETTLED = `
-  select claim.source, claim.natural_id, claim.claim_id as id, claim.status, 'account-' || claim.account_id as stream, claim.revision
+  select claim.kind, claim.source, claim.natural_id, claim.claim_id as id, claim.status, 'account-' || claim.account_id as stream, claim.revision
   from points.claims claim
   where claim.status in ('taken', 'taking') and claim.kind <> 'activity'
     and not exists (select 1 from points.transactions movement where movement.transaction_id = claim.claim_id)
@@ -96,12 +100,29 @@ export const REFERENCES = `
   where wanted.member_id is distinct from known.member_id
   limit 1000`;
 
-/** What waits although its member is known. A return may wait for its purchase. */
+/**
+ * What waits although its member is known, and returns that wait although their purchase is settled, unless that is being replaced. A return of
+ * somebody whom nobody knows waits for him, too.
+ */
 export const FORGOTTEN = `
-  select claim.source, claim.natural_id, claim.reference
-  from points.claims claim join points.account_references known on known.reference = claim.reference
-  where claim.status = 'waiting' and claim.kind <> 'return'
+  select claim.kind, claim.source, claim.natural_id, claim.reference
+  from points.claims claim left join points.account_references known on known.reference = claim.reference
+  left join points.claims purchase on purchase.kind = 'purchase' and purchase.source = claim.source and purchase.natural_id = claim.purchase_id
+  where claim.status = 'waiting' and case
+    when claim.kind <> 'return' or claim.purchase_id is null then known.reference is not null
+    when purchase.status in ('anonymous', 'refused') then true
+    else purchase.status = 'taken'
+      and (known.reference is not null or claim.reference is null or claim.reference = purchase.reference or claim.reason = 'approved')
+    end
+    and not exists (
+      select 1 from points.settlements under_way
+      where under_way.finished_at is null and under_way.source = claim.source and under_way.natural_id in (claim.natural_id, claim.purchase_id))
   limit 1000`;
+
+/** Every closing of a period, with its instants as the ledger has them. */
+export const CLOSINGS = `
+  select period, ${at('ends_at')} as ends_at, ${at('known_at')} as known_at, ${at('closed_at')} as closed_at
+  from points.period_closings closing order by closing.ends_at`;
 
 /** Lines that gave back more than they cost, or more than there was of them. */
 export const OVERDRAWN = `
