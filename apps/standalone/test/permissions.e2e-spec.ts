@@ -306,4 +306,21 @@ describe('every route of every service', () => {
     const known = [...Object.keys(AUDIT_ACTIONS), 'none'];
     for (const act of Object.values(ACTS)) expect(known).toContain(act.split(':')[0]);
   });
+
+  it('leaves an entry of each rebuild that is asked for, with who asked', async () => {
+    const [admin, auditor] = [await issuer.mint({ role: 'admin' }), await issuer.mint({ role: 'auditor' })];
+    const entries = async (): Promise<unknown[]> => {
+      const { body } = await call('GET', '/v1/audit?action=read-models.rebuilt', auditor);
+      return (JSON.parse(body) as { items: unknown[] }).items;
+    };
+    const before = await entries();
+    expectLetIn(await call('POST', '/v1/read-models/points/rebuild', admin), 'an admin');
+    const [latest, ...earlier] = await entries();
+    expect(latest).toMatchObject({ action: 'read-models.rebuilt', subject: 'points', actor: { role: 'admin' } });
+    expect(earlier).toEqual(before);
+    await eventually(async () => {
+      const { body } = await call('GET', '/v1/read-models/points', admin);
+      expect(JSON.parse(body)).toMatchObject({ rebuild: { state: 'done' } });
+    });
+  });
 });
