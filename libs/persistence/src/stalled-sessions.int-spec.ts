@@ -68,7 +68,7 @@ describe('StalledSessions', () => {
     async () => {
       await freezeIn((uow) => log.append(uow, [[MARK], ['more']]));
       await othersGoOn();
-      expect(ended).toEqual([{ pid: expect.any(Number), name: `${SERVICE_SESSIONS}frozen` }]);
+      await eventually(() => expect(ended).toEqual([{ pid: expect.any(Number), name: `${SERVICE_SESSIONS}frozen` }]));
     },
     LONG_MS,
   );
@@ -81,7 +81,7 @@ describe('StalledSessions', () => {
         await uow.query('insert into log (value) values ($1)', [`${MARK} and more`]);
       });
       await othersGoOn();
-      expect(ended).toHaveLength(1);
+      await eventually(() => expect(ended).toHaveLength(1));
     },
     LONG_MS,
   );
@@ -95,7 +95,7 @@ describe('StalledSessions', () => {
         await uow.query(`select lower($1) || repeat('x', 1000000) from generate_series(1, 100)`, [MARK.toUpperCase()]);
       }).catch(() => undefined);
       await othersGoOn();
-      expect(ended).toHaveLength(1);
+      await eventually(() => expect(ended).toHaveLength(1));
     },
     LONG_MS,
   );

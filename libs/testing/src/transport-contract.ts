@@ -417,12 +417,12 @@ export const transportContract = (
         await eventually(() => expect(firsts(got)).toEqual([8]));
       });
 
-      it('comes too late after the retention, and the key goes on', async () => {
+      it('comes too late after the retention; what only waited behind it is sent, and the key goes on', async () => {
         await pause(20);
-        expect(await harness.deadLetters.purge(10)).toBe(2);
+        expect(await harness.deadLetters.purge(10)).toBe(1);
         await publish(thing('a', 'k', 4));
-        await eventually(() => expect(firsts(got)).toEqual([4]));
-        expect(await letters()).toEqual([]);
+        await eventually(() => expect(firsts(got)).toEqual([2, 4]));
+        await eventually(async () => expect((await letters()).every(({ status }) => status === 'replayed')).toBe(true));
       });
     });
   });
