@@ -14,7 +14,7 @@ import { keyText, type Claim, type ClaimKey, type Claims } from './claims.js';
 import type { InboxItems } from './inbox-items.js';
 import type { IncomingPurchase, PurchaseIntake } from './intake.js';
 import { BEING_REPLACED, goodsOfPurchase, wholeReturnOf } from './return-decision.js';
-import type { ReturnedLines, ReturnedRow } from './returned-lines.js';
+import type { ReturnedLines } from './returned-lines.js';
 import type { IncomingReturn, ReturnIntake } from './returns.js';
 import type { Settlement, Settlements } from './settlements.js';
 
@@ -127,20 +127,18 @@ export class Replacement {
     const taken = await this.parts.lines.of(this.parts.database, [{ source, purchaseId: replaced.naturalId }]);
     const bought = new Map(goodsOfPurchase(before).map((line) => [line.lineId, line]));
     const offered = new Map(goodsOfPurchase(now).map((line) => [line.lineId, line]));
-    const lineOf = ({ lineId, ...row }: ReturnedRow) =>
-      carriedLine({ lineId, ...row }, bought.get(lineId), offered.get(lineId));
     const returns = [...Map.groupBy(taken, ({ returnClaim }) => returnClaim)]
       .filter(([returnClaim]) => returnClaim !== whole?.claimId)
       .map(([returnClaim, rows]) =>
-        carried(source, {
+        incoming(source, {
           returnId: `carried-${returnClaim};replacement=${itemId}`,
           purchaseId: other.naturalId,
           member: null,
           occurredAt: other.data.occurredAt,
-          lines: rows.map(lineOf),
+          lines: rows.map((row) => carriedLine(row, bought.get(row.lineId), offered.get(row.lineId))),
         }),
       );
-    await this.parts.returns.take(returns);
+    await this.parts.returns.take(returns.map((one) => ({ ...one, carriedOver: true })));
   }
 
   /** The other content of a conflict as an input of its own. */
@@ -181,9 +179,4 @@ const incoming = (source: string, data: ReturnData): IncomingReturn => ({
   naturalId: data.returnId,
   data,
   hash: hashOfContent(data),
-});
-
-const carried = (source: string, data: ReturnData): IncomingReturn => ({
-  ...incoming(source, data),
-  carriedOver: true,
 });
