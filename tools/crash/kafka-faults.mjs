@@ -22,7 +22,7 @@ const IN_STEP_TIMEOUT_MS = 120_000;
  * @property {() => Promise<void>} unavailable resolves when the door over HTTP has said that it takes nothing at the moment
  * @property {() => Promise<boolean>} isInStep
  * @property {() => Promise<number | undefined>} members how many consumers the services have, while their groups are at rest
- * @property {() => Promise<import('../load/kafka-proxy.mjs').KafkaProxy>} throughProxy starts the services again with a proxy before the brokers
+ * @property {() => Promise<import('../../libs/testing/dist/kafka-proxy.js').KafkaProxy>} throughProxy starts the services again with a proxy before the brokers
  * @type {Record<'one' | 'three', Record<string, (scene: Scene) => Promise<object>>>}
  */
 export const KAFKA_FAULTS = {

@@ -6,7 +6,6 @@ import { HttpClient, NoAnswerError } from '../load/http-client.mjs';
 import { InputLog } from '../load/input-log.mjs';
 import { KafkaClient } from '../load/kafka-client.mjs';
 import { KafkaEngine } from '../load/kafka-engine.mjs';
-import { KafkaProxy } from '../load/kafka-proxy.mjs';
 import { Random } from '../load/random.mjs';
 import { Services } from '../load/services.mjs';
 import { KAFKA_FAULTS } from './kafka-faults.mjs';
@@ -210,6 +209,7 @@ class KafkaRun {
 
   async #throughProxy() {
     if (this.#proxy !== undefined) return this.#proxy;
+    const { KafkaProxy } = await import('../../libs/testing/dist/kafka-proxy.js');
     this.#proxy = await KafkaProxy.open(this.#engine.brokers);
     for (const one of this.services.processes.values()) {
       one.env = { ...one.env, VAFA_KAFKA_BROKERS: this.#proxy.brokers.join(',') };

@@ -17,6 +17,7 @@ export { withTestDatabase } from './with-test-database.js';
 export { deferred, eventually, type Deferred } from './eventually.js';
 export { FreezingProxy } from './freezing-proxy.js';
 export { IDENTITY_PROVIDER_AUDIENCE, IdentityProvider } from './identity-provider.js';
+export { KAFKA_REQUEST, KafkaProxy, type RequestFate } from './kafka-proxy.js';
 export { lives } from './lives.js';
 export { memoryTransaction } from './memory-transaction.js';
 export { messageBusContract, type MessageBusHarness } from './message-bus-contract.js';

@@ -103,7 +103,7 @@ class Lane {
       // What one answer of a broker brought is added in one turn, and goes together.
       await Promise.resolve();
       while (this.waiting.length > 0) {
-        const over = this.waiting.filter(({ generation }) => generation.signal.aborted);
+        const over = this.waiting.filter(({ generation }) => generation.signal.aborted || generation.isStale());
         if (over.length > 0) this.giveBack(over);
         else await this.work(this.take());
       }
@@ -170,8 +170,11 @@ class Lane {
 
   /** Gives the rest of what was fetched back to the client: it is fetched again, by whoever has the partition then. */
   private giveBack(given: readonly Fetched[]): void {
-    for (const { settle, generation } of given) {
+    for (const fetched of given) {
+      const { settle, generation } = fetched;
       const { reason } = generation;
+      // The client has yet to learn that its group has given it up, and would bring the same at once.
+      if (reason === undefined && generation.isStale()) this.pages.rest(fetched, REDELIVERY_MIN_MS);
       if (reason === undefined) settle.resolve();
       else settle.reject(reason);
     }

@@ -16,6 +16,8 @@ const PARTITION_BYTES_MAX = 1_024 * 1_024;
 const PARTITIONS_AT_ONCE_MAX = 1_000;
 /** A consumer that has neither work nor asked for any for so long is not one. */
 const SILENCE_MAX_MS = 30_000;
+/** How many times in a row the group is found silent, while brokers answer fetches, until the client is begun anew. */
+const SILENT_LOOKS_MAX = 3;
 const CLOSE_TIMEOUT_MS = 20_000;
 const REVIVAL_MIN_MS = 250;
 const REVIVAL_MAX_MS = 5_000;
@@ -42,11 +44,19 @@ export class KafkaSubscription implements Subscription {
   private heartbeat: (() => Promise<void>) | undefined;
   private readonly beating: NodeJS.Timeout;
   private lastFetchMs = performance.now();
+  /** As the group knows this member since it last heard of its partitions. */
+  private memberId: string | undefined;
+  /** Whether the client wants to join anew, which it does between fetches. */
+  private gathers = false;
+  /** Whether a fetch was answered since the last look. */
+  private fetches = false;
+  private silentLooks = 0;
+  private rejoining = false;
   /** Grows until the group is joined: a client that starts is not yet one that consumes. */
   private revivalMs = REVIVAL_MIN_MS;
   private closing: Promise<void> | undefined;
   private fatal: KafkaFault | undefined;
-  /** Resolves when the client has joined its group, or given up. */
+  /** Resolves when the client has joined its group, or given up. Another may stand in its place by then. */
   private joined: Promise<void> = Promise.resolve();
   private readonly ended = new AbortController();
 
@@ -78,7 +88,10 @@ export class KafkaSubscription implements Subscription {
       },
     });
     this.listen();
-    this.beating = setInterval(() => void this.beat(), HEARTBEAT_INTERVAL_MS);
+    this.beating = setInterval(() => {
+      void this.beat();
+      this.look();
+    }, HEARTBEAT_INTERVAL_MS);
   }
 
   /** Becomes a member, in the background once the topics are known. @throws what the client threw. */
@@ -120,9 +133,10 @@ export class KafkaSubscription implements Subscription {
   private async start(): Promise<void> {
     const { names, topics } = this.options;
     await this.consumer.connect();
+    if (!this.ended.signal.aborted)
+      await this.consumer.subscribe({ topics: topics.map((topic) => names.external(topic)), fromBeginning: true });
     // Closed meanwhile, by somebody who found nothing to disconnect yet.
     if (this.ended.signal.aborted) return this.consumer.disconnect();
-    await this.consumer.subscribe({ topics: topics.map((topic) => names.external(topic)), fromBeginning: true });
     // Not awaited: joining takes as long as the other members need to finish what they have under way.
     this.joined = this.consumer
       .run({
@@ -142,8 +156,11 @@ export class KafkaSubscription implements Subscription {
 
   private listen(): void {
     const { consumer, options } = this;
-    const { GROUP_JOIN, HEARTBEAT, FETCH, CRASH } = consumer.events;
-    consumer.on(GROUP_JOIN, ({ payload: { memberAssignment } }) => {
+    const { GROUP_JOIN, REBALANCING, HEARTBEAT, FETCH, CRASH } = consumer.events;
+    consumer.on(REBALANCING, () => (this.gathers = true));
+    consumer.on(GROUP_JOIN, ({ payload: { memberId, memberAssignment } }) => {
+      this.gathers = false;
+      this.memberId = memberId;
       const before = this.generation;
       before.replace();
       this.generation = new Generation(before.epoch + 1, options.sessionTimeoutMs, memberAssignment);
@@ -152,10 +169,18 @@ export class KafkaSubscription implements Subscription {
       this.lastFetchMs = performance.now();
       options.onActivity('rebalance');
     });
-    consumer.on(HEARTBEAT, () => this.generation.heard());
-    consumer.on(FETCH, () => (this.lastFetchMs = performance.now()));
+    consumer.on(HEARTBEAT, ({ payload: { memberId } }) => {
+      if (memberId === this.memberId) this.generation.heard();
+      else this.generation.replace();
+    });
+    consumer.on(FETCH, () => {
+      this.lastFetchMs = performance.now();
+      this.fetches = true;
+      if (this.gathers) this.generation.replace();
+    });
     consumer.on(CRASH, ({ payload: { error, restart } }) => {
-      if (this.closing !== undefined) return;
+      this.fetches = false;
+      if (this.closing !== undefined || this.rejoining) return;
       if (!restart) return void this.revive(error);
       options.onActivity('reconnect');
       options.onError(options.faultOf(error));
@@ -173,6 +198,36 @@ export class KafkaSubscription implements Subscription {
       this.options.onError(this.options.faultOf(error));
       if (generation.isStale()) generation.leave(error);
     }
+  }
+
+  /**
+   * kafkajs 2.2.4 does not repeat a wish to join, or a question for its partitions, that gets no answer: it fetches on with those that it had. It is
+   * no member then and never beats again, or it is one with other partitions, which stand still. It may still find out by its next heartbeat; where
+   * fetches are answered while the generation stays over, it has not.
+   */
+  private look(): void {
+    const isSilent = this.fetches && this.generation.isStale();
+    this.fetches = false;
+    this.silentLooks = isSilent ? this.silentLooks + 1 : 0;
+    if (this.silentLooks < SILENT_LOOKS_MAX || this.rejoining || this.closing !== undefined) return;
+    this.joined = this.rejoin();
+  }
+
+  private async rejoin(): Promise<void> {
+    const { onActivity, onError } = this.options;
+    this.rejoining = true;
+    this.generation.replace();
+    onActivity('reconnect');
+    onError(new Error('the group does not know this consumer, which fetched all the same: it joins anew'));
+    let failure: { error: unknown } | undefined;
+    try {
+      await this.consumer.stop();
+      await this.start();
+    } catch (error) {
+      failure = { error };
+    }
+    this.rejoining = false;
+    if (failure !== undefined) void this.revive(failure.error);
   }
 
   /** The client gives up at some errors that pass: it is begun anew until it goes on, or cannot. */
@@ -196,7 +251,7 @@ export class KafkaSubscription implements Subscription {
 
   /** Everything may heal but what somebody has taken from us. */
   private restarts(error: Error): boolean {
-    return this.closing === undefined && !endsProcess(this.options.faultOf(error));
+    return this.closing === undefined && !this.rejoining && !endsProcess(this.options.faultOf(error));
   }
 
   private end(fault: KafkaFault): void {
@@ -220,12 +275,17 @@ export class KafkaSubscription implements Subscription {
     const timer = AbortSignal.timeout(CLOSE_TIMEOUT_MS);
     const timedOut = new Promise<void>((resolve) => timer.addEventListener('abort', () => resolve()));
     // The client forgets a join that is under way: disconnected before its end, it would become a member that nobody can stop any more.
-    const gone = this.joined.then(() => this.consumer.disconnect());
+    const gone = this.settled().then(() => this.consumer.disconnect());
     gone.catch(() => undefined);
     try {
       await Promise.race([gone, timedOut]);
     } finally {
       clearInterval(this.beating);
     }
+  }
+
+  /** Resolves when no join is under way. */
+  private async settled(): Promise<void> {
+    for (let awaited: Promise<void> | undefined; awaited !== this.joined;) await (awaited = this.joined);
   }
 }
