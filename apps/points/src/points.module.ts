@@ -78,8 +78,8 @@ export const pointsModule = (context: ServiceContext<PointsConfig>): DynamicModu
   const awards = new Awards({ claiming, claims, accounts, states, programme });
   const intakes = { claiming, claims, references, lines: new ReturnedLines() };
   const returns = returnIntake(context, { ...intakes, awards, accounts, outcomes });
-  const intake = new PurchaseIntake({ claiming, claims, references, accounts, awards, returns, outcomes, clock });
-  const activities = new ActivityIntake({ database, claiming, claims, references, clock });
+  const intake = new PurchaseIntake({ claiming, claims, references, accounts, awards, returns, outcomes });
+  const activities = new ActivityIntake({ database, claiming, claims, references });
   const worker = new LedgerWorker({ ...ledgerReaders({ context, snapshots, states }), outcomes, audit, database });
   return {
     module: PointsModule,
@@ -148,7 +148,7 @@ const inboxProviders = (
 
 /** What takes returns in, with the club's policy. */
 const returnIntake = (
-  { config, database, eventStore, clock }: ServiceContext<PointsConfig>,
+  { config, database, eventStore }: ServiceContext<PointsConfig>,
   parts: Pick<SettlingParts, 'claiming' | 'claims' | 'references' | 'awards' | 'accounts' | 'outcomes' | 'lines'>,
 ): ReturnIntake => {
   const policy: ReturnPolicy = {
@@ -159,5 +159,5 @@ const returnIntake = (
   };
   const latest = new LatestPurchases(database, eventStore, pointsCodec);
   const settling = new ReturnSettling({ ...parts, database, latest, policy });
-  return new ReturnIntake({ ...parts, settling, clock, policy });
+  return new ReturnIntake({ ...parts, settling, policy });
 };

@@ -148,7 +148,7 @@ const partsOn = (database: Database, bus: PostgresMessageBus, policy: ReturnPoli
     outcomes,
     policy,
   });
-  const returns = new ReturnIntake({ claiming, claims, references, settling, outcomes, clock, policy });
+  const returns = new ReturnIntake({ claiming, claims, references, settling, outcomes, policy });
   const reader = new LogReader<PointsEvent>({
     name: 'points',
     store,
@@ -158,8 +158,8 @@ const partsOn = (database: Database, bus: PostgresMessageBus, policy: ReturnPoli
     checkpoints: 'points.checkpoints',
     projections: [new LedgerProjection(bus, snapshots)],
   });
-  const activities = new ActivityIntake({ database, claiming, claims, references, clock });
-  const intake = new PurchaseIntake({ claiming, claims, references, accounts, awards, returns, outcomes, clock });
+  const activities = new ActivityIntake({ database, claiming, claims, references });
+  const intake = new PurchaseIntake({ claiming, claims, references, accounts, awards, returns, outcomes });
   const items = new InboxItems(database);
   const settlements = new Settlements(database);
   const audit = new Audit('points', database);

@@ -334,6 +334,22 @@ describe('a conflict with a purchase in the ledger', () => {
     expect(carried).toEqual([outcome]);
   });
 
+  it('is not replaced by what would be refused itself, and stays as it is', async () => {
+    const { memberId, reference } = await enrolled(points);
+    const purchase = aPurchase({ member: reference, amount: 1_000 });
+    const { naturalId: purchaseId } = purchase;
+    const occurredAt = '2099-01-01T00:00:00Z';
+    await points.intake.take([purchase, aPurchase({ purchaseId, member: reference, amount: 2_000, occurredAt })]);
+    const outcome = await points.inbox.settle(await conflictOf(purchase), decision('replace'));
+    expect(outcome).toEqual({
+      accepted: false,
+      rejection: { code: 'replacement-refused', reason: 'occurred-in-the-future', actions: ['keep'] },
+    });
+    expect(await points.register.find(purchase)).toMatchObject({ status: 'taken', reason: null });
+    await eventually(async () => expect(await balance(memberId)).toBe(10));
+    expect(await stored(memberId)).toBe(1);
+  });
+
   it('counts one content only where two others replace it, one after the other or at once', async () => {
     for (const atOnce of [false, true, true, true]) {
       const { memberId } = await enrolled(points);

@@ -34,6 +34,12 @@ export class FreezingProxy {
     for (const socket of this.sockets) socket.pause();
   }
 
+  /** Wakes up: what was sent meanwhile arrives. */
+  thaw(): void {
+    this.frozen = false;
+    for (const socket of this.sockets) socket.resume();
+  }
+
   /** Freezes when this text has passed, right behind it. Resolves then. It has to come in one piece. */
   freezeAt(text: string): Promise<void> {
     return new Promise((reached) => (this.wanted = { text: Buffer.from(text), reached }));

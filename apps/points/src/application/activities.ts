@@ -1,20 +1,7 @@
-import { canonicalInstant, type ActivityData } from '@vafa/contracts';
-import { NO_STREAM } from '@vafa/event-sourcing';
+import type { ActivityData } from '@vafa/contracts';
 import type { Database } from '@vafa/persistence';
-import type { Clock } from '@vafa/service';
-import { uuidv7 } from 'uuidv7';
-import { compareInstants } from '../domain/instant.js';
-import {
-  FUTURE_TOLERANCE_MINUTES,
-  inRounds,
-  isOpen,
-  OCCURRED_IN_THE_FUTURE,
-  outcomeOf,
-  UNKNOWN_MEMBER,
-  type Claiming,
-  type Draft,
-} from './claiming.js';
-import { keyText, type Claim, type Claims, type NewClaim } from './claims.js';
+import { inRounds, isOpen, outcomeOf, UNKNOWN_MEMBER, type Claiming, type Draft } from './claiming.js';
+import { keyText, type Claim, type Claims } from './claims.js';
 import type { Incoming } from './outcomes.js';
 import type { References } from './references.js';
 
@@ -30,7 +17,6 @@ export type ActivityParts = {
   readonly claiming: Claiming;
   readonly claims: Claims;
   readonly references: References;
-  readonly clock: Clock;
 };
 
 /**
@@ -78,39 +64,11 @@ export class ActivityIntake {
   /** What each activity would be claimed as. */
   private async draft(round: readonly IncomingActivity[]): Promise<ActivityDraft[]> {
     const members = await this.parts.references.resolve(round.flatMap(({ data }) => data.member ?? []));
-    const now = this.parts.clock.now();
-    const latest = canonicalInstant(now.add({ minutes: FUTURE_TOLERANCE_MINUTES }));
-    const receivedAt = canonicalInstant(now);
-    return round.map((incoming) => {
-      const { kind, source, naturalId, data, hash } = incoming;
+    return this.parts.claiming.draft(round, ({ data }) => {
       const accountId = members.get(data.member ?? '') ?? null;
-      const occurredAt = canonicalInstant(data.occurredAt);
-      const early = compareInstants(occurredAt, latest) > 0;
-      const status = early ? 'refused' : accountId === null ? 'waiting' : 'taken';
-      const reason = { refused: OCCURRED_IN_THE_FUTURE, waiting: UNKNOWN_MEMBER, taken: NOT_IN_PROGRAMME }[status];
-      const claim: NewClaim = {
-        kind,
-        source,
-        naturalId,
-        claimId: uuidv7(),
-        hash,
-        status,
-        reason,
-        reference: data.member,
-        accountId,
-        revision: NO_STREAM,
-        purchaseId: null,
-        occurredAt,
-        receivedAt,
-        currency: null,
-        total: null,
-        content: contentOf(data, occurredAt),
-      };
-      return { incoming, claim };
+      return accountId === null
+        ? { status: 'waiting', reason: UNKNOWN_MEMBER, accountId }
+        : { status: 'taken', reason: NOT_IN_PROGRAMME, accountId };
     });
   }
 }
-
-/** What is kept: everything but the member, whom the claim names, and attributes, of which the programme declares none. */
-const contentOf = (data: ActivityData, occurredAt: string): string =>
-  JSON.stringify({ ...data, occurredAt, member: undefined, attributes: undefined });

@@ -1,7 +1,10 @@
 import { canonicalInstant } from '@vafa/contracts';
 import type { MessageBus } from '@vafa/messaging';
 import type { Database, UnitOfWork } from '@vafa/persistence';
+import { NO_STREAM } from '@vafa/event-sourcing';
 import type { Clock } from '@vafa/service';
+import { uuidv7 } from 'uuidv7';
+import { compareInstants } from '../domain/instant.js';
 import { publishOutcomes, type PublicOutcome } from '../messaging/publisher.js';
 import { keyText, type Award, type Claim, type ClaimKey, type Claims, type NewClaim } from './claims.js';
 import { fingerprint, type Incoming, type Outcome, type Outcomes } from './outcomes.js';
@@ -14,8 +17,14 @@ export const OCCURRED_IN_THE_FUTURE = 'occurred-in-the-future';
 /** Why an input waits: its member is not known, or not known yet. */
 export const UNKNOWN_MEMBER = 'unknown-member';
 
+type Arriving = Incoming<{ readonly member: string | null; readonly occurredAt: string }>;
+
 /** An input on its way in, as the claim that it will be unless one stands there. */
 export type Draft<Input extends Incoming = Incoming> = { readonly incoming: Input; readonly claim: NewClaim };
+
+/** What becomes of an input at first; what it leaves out does not apply to its kind. */
+export type Beginning = Pick<NewClaim, 'status' | 'reason' | 'accountId'> &
+  Partial<Pick<NewClaim, 'revision' | 'purchaseId' | 'currency' | 'total'>>;
 
 /** A repeat beside the claim that stands under its key and its award, if the read models know one. */
 export type Repeat<Input extends Incoming = Incoming> = {
@@ -36,6 +45,39 @@ export type ClaimingParts = {
 /** What every kind of input has in common on its way in: claims are registered, compared with what stands there, and told of. */
 export class Claiming {
   constructor(private readonly parts: ClaimingParts) {}
+
+  /** Why an input of this time would be refused now, whoever sends it; null where it would not. */
+  refusalOf(occurredAt: string): string | null {
+    return compareInstants(canonicalInstant(occurredAt), this.latest()) > 0 ? OCCURRED_IN_THE_FUTURE : null;
+  }
+
+  /** What each input would be claimed as if it came now. One whose time lies too far ahead is refused, whatever `begin` says of it. */
+  draft<Input extends Arriving>(inputs: readonly Input[], begin: (input: Input) => Beginning): Draft<Input>[] {
+    const receivedAt = canonicalInstant(this.parts.clock.now());
+    const latest = this.latest();
+    return inputs.map((incoming) => {
+      const { kind, source, naturalId, data, hash } = incoming;
+      const occurredAt = canonicalInstant(data.occurredAt);
+      const claim: NewClaim = {
+        kind,
+        source,
+        naturalId,
+        claimId: uuidv7(),
+        hash,
+        reference: data.member,
+        revision: NO_STREAM,
+        purchaseId: null,
+        occurredAt,
+        receivedAt,
+        currency: null,
+        total: null,
+        content: contentOf(data, occurredAt),
+        ...begin(incoming),
+        ...(compareInstants(occurredAt, latest) > 0 && { status: 'refused', reason: OCCURRED_IN_THE_FUTURE }),
+      };
+      return { incoming, claim };
+    });
+  }
 
   /**
    * Claims what is free, drafts of one kind, and says in the same transaction what became of those that `isTold` picks: the ledger's
@@ -98,6 +140,10 @@ export class Claiming {
     this.parts.outcomes.settleExpected(claim.claimId, outcomeOf(refused));
   }
 
+  private latest(): string {
+    return canonicalInstant(this.parts.clock.now().add({ minutes: FUTURE_TOLERANCE_MINUTES }));
+  }
+
   private async keepConflicts(conflicts: readonly Draft[]): Promise<void> {
     if (conflicts.length === 0) return;
     const refusals = conflicts.map(({ claim, incoming }) => {
@@ -141,6 +187,10 @@ export const outcomeOf = (
   reason: claim.reason,
   explanation: award === undefined ? null : (JSON.parse(award.explanation) as Outcome['explanation']),
 });
+
+/** What is kept: everything but the member, whom the claim names, and attributes, of which the programme declares none. */
+const contentOf = (data: Arriving['data'], occurredAt: string): string =>
+  JSON.stringify({ ...data, occurredAt, member: undefined, attributes: undefined });
 
 /** Messages about an input bear the member as key, or the reference, or the input itself where nobody stands behind it. */
 const keyOf = (claim: Claim): string =>

@@ -36,6 +36,7 @@ export type InboxRejection =
       /** What is possible. */
       readonly actions: readonly InboxAction[];
     }
+  | { readonly code: 'replacement-refused'; readonly reason: string; readonly actions: readonly InboxAction[] }
   | { readonly code: 'target-needed'; readonly field: 'member' | 'purchaseId' }
   | { readonly code: 'target-unknown'; readonly field: 'member' | 'purchaseId' };
 
@@ -83,6 +84,13 @@ export class Inbox {
     const { kind } = item;
     const { action } = decision;
     if (!actions.includes(action)) return rejected({ code: 'action-not-possible', kind, action, actions });
+    const refusal = action === 'replace' ? this.refusalOf(item) : null;
+    if (refusal !== null)
+      return rejected({
+        code: 'replacement-refused',
+        reason: refusal,
+        actions: actions.filter((one) => one !== action),
+      });
     if (decision.action === 'attach' && decision[field] === null) return rejected({ code: 'target-needed', field });
     if (target === undefined) return rejected({ code: 'target-unknown', field });
     const settlement = this.settlementOf(item, item.status, decision, target);
@@ -134,6 +142,12 @@ export class Inbox {
   async finishAll(): Promise<void> {
     for (const settlement of await this.parts.settlements.unfinished(UNFINISHED_PAGE_SIZE))
       await this.finish(settlement);
+  }
+
+  /** Why what would replace something would not count itself: then what stands there is not undone for it. */
+  private refusalOf({ content }: InboxItem): string | null {
+    const { occurredAt } = JSON.parse(content) as { readonly occurredAt: string };
+    return this.parts.claiming.refusalOf(occurredAt);
   }
 
   settlementOf(

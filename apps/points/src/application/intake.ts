@@ -1,23 +1,10 @@
-import { canonicalInstant, type PurchaseData } from '@vafa/contracts';
+import type { PurchaseData } from '@vafa/contracts';
 import { NO_STREAM, type DeciderRunner, type Revision } from '@vafa/event-sourcing';
-import type { Clock } from '@vafa/service';
-import { uuidv7 } from 'uuidv7';
 import { streamOf, type PointsAccount, type PointsCommand, type PointsRejection } from '../domain/account.js';
-import { compareInstants } from '../domain/instant.js';
 import type { PointsEvent } from '../events/points-event.js';
 import { awardTaskOf, purchaseOf, type Awards, type AwardTask } from './awards.js';
-import {
-  FUTURE_TOLERANCE_MINUTES,
-  inOrderOf,
-  inRounds,
-  isOpen,
-  OCCURRED_IN_THE_FUTURE,
-  outcomeOf,
-  UNKNOWN_MEMBER,
-  type Claiming,
-  type Draft,
-} from './claiming.js';
-import { keyText, type Claim, type ClaimKey, type Claims, type NewClaim } from './claims.js';
+import { inOrderOf, inRounds, isOpen, outcomeOf, UNKNOWN_MEMBER, type Claiming, type Draft } from './claiming.js';
+import { keyText, type Claim, type ClaimKey, type Claims } from './claims.js';
 import { fingerprint, type Incoming, type Outcomes } from './outcomes.js';
 import type { References } from './references.js';
 import type { ReturnIntake } from './returns.js';
@@ -37,7 +24,6 @@ export type IntakeParts = {
   readonly awards: Awards;
   readonly returns: ReturnIntake;
   readonly outcomes: Outcomes;
-  readonly clock: Clock;
 };
 
 /**
@@ -97,35 +83,18 @@ export class PurchaseIntake {
     const members = await this.parts.references.resolve(round.flatMap(({ data }) => data.member ?? []));
     // So that the revisions noted are real ones: from them on a purchase's event is looked for.
     await this.parts.accounts.prepare([...members.values()].map(streamOf));
-    const now = this.parts.clock.now();
-    const latest = canonicalInstant(now.add({ minutes: FUTURE_TOLERANCE_MINUTES }));
-    const receivedAt = canonicalInstant(now);
-    return round.map((incoming) => {
-      const { kind, source, naturalId, data, hash } = incoming;
-      const reference = data.member;
-      const accountId = reference === null ? null : (members.get(reference) ?? null);
-      const occurredAt = canonicalInstant(data.occurredAt);
-      const early = compareInstants(occurredAt, latest) > 0;
-      const status = early ? 'refused' : reference === null ? 'anonymous' : accountId === null ? 'waiting' : 'taken';
-      const claim: NewClaim = {
-        kind,
-        source,
-        naturalId,
-        claimId: uuidv7(),
-        hash,
+    return this.parts.claiming.draft(round, ({ data }) => {
+      const { member, currency, total } = data;
+      const accountId = member === null ? null : (members.get(member) ?? null);
+      const status = member === null ? 'anonymous' : accountId === null ? 'waiting' : 'taken';
+      return {
         status,
-        reason: { refused: OCCURRED_IN_THE_FUTURE, waiting: UNKNOWN_MEMBER, anonymous: null, taken: null }[status],
-        reference,
+        reason: status === 'waiting' ? UNKNOWN_MEMBER : null,
         accountId,
         revision: accountId === null ? NO_STREAM : this.parts.awards.knownRevision(accountId),
-        purchaseId: null,
-        occurredAt,
-        receivedAt,
-        currency: data.currency,
-        total: data.total,
-        content: contentOf(data, occurredAt),
+        currency,
+        total,
       };
-      return { incoming, claim };
     });
   }
 
@@ -209,7 +178,3 @@ const taskOf = (claim: Claim, accountId: string): Task => ({
   ...awardTaskOf(claim, accountId),
   finish: claim.status === 'taking',
 });
-
-/** What is kept: everything but the member, whom the claim names, and attributes, of which the programme declares none. */
-const contentOf = (data: PurchaseData, occurredAt: string): string =>
-  JSON.stringify({ ...data, occurredAt, member: undefined, attributes: undefined });

@@ -1,21 +1,7 @@
-import { canonicalInstant, type ReturnData } from '@vafa/contracts';
-import { NO_STREAM } from '@vafa/event-sourcing';
-import type { Clock } from '@vafa/service';
-import { uuidv7 } from 'uuidv7';
-import { compareInstants } from '../domain/instant.js';
+import type { ReturnData } from '@vafa/contracts';
 import type { ReturnPolicy } from '../domain/return-policy.js';
-import {
-  FUTURE_TOLERANCE_MINUTES,
-  inRounds,
-  isOpen,
-  OCCURRED_IN_THE_FUTURE,
-  outcomeOf,
-  UNKNOWN_MEMBER,
-  type Claiming,
-  type Draft,
-  type Repeat,
-} from './claiming.js';
-import { keyText, TAKE_UP_PAGE_SIZE, type Claim, type ClaimKey, type Claims, type NewClaim } from './claims.js';
+import { inRounds, isOpen, outcomeOf, UNKNOWN_MEMBER, type Claiming, type Draft, type Repeat } from './claiming.js';
+import { keyText, TAKE_UP_PAGE_SIZE, type Claim, type ClaimKey, type Claims } from './claims.js';
 import { fingerprint, type Incoming, type Outcomes } from './outcomes.js';
 import type { References } from './references.js';
 import { APPROVED, BEING_REPLACED, CARRIED_OVER, NO_PURCHASE_NAMED, UNKNOWN_PURCHASE } from './return-decision.js';
@@ -35,7 +21,6 @@ export type ReturnParts = {
   readonly references: References;
   readonly settling: ReturnSettling;
   readonly outcomes: Outcomes;
-  readonly clock: Clock;
   readonly policy: ReturnPolicy;
 };
 
@@ -151,32 +136,13 @@ export class ReturnIntake {
   private async draft(round: readonly IncomingReturn[]): Promise<ReturnDraft[]> {
     const members = await this.parts.references.resolve(round.flatMap(({ data }) => data.member ?? []));
     const counting = await this.counting(round);
-    const now = this.parts.clock.now();
-    const latest = canonicalInstant(now.add({ minutes: FUTURE_TOLERANCE_MINUTES }));
-    const receivedAt = canonicalInstant(now);
-    return round.map((incoming) => {
-      const { kind, source, naturalId, data, hash } = incoming;
-      const occurredAt = canonicalInstant(data.occurredAt);
-      const early = compareInstants(occurredAt, latest) > 0;
-      const claim: NewClaim = {
-        kind,
-        source,
-        naturalId,
-        claimId: uuidv7(),
-        hash,
-        ...(early ? { status: 'refused', reason: OCCURRED_IN_THE_FUTURE } : this.beginning(incoming)),
-        reference: data.member,
-        accountId: members.get(data.member ?? '') ?? null,
-        revision: NO_STREAM,
-        purchaseId: counting.get(keyText(incoming)) ?? null,
-        occurredAt,
-        receivedAt,
-        currency: data.currency ?? null,
-        total: data.amount ?? null,
-        content: JSON.stringify({ ...data, occurredAt, member: undefined, attributes: undefined }),
-      };
-      return { incoming, claim };
-    });
+    return this.parts.claiming.draft(round, (incoming) => ({
+      ...this.beginning(incoming),
+      accountId: members.get(incoming.data.member ?? '') ?? null,
+      purchaseId: counting.get(keyText(incoming)) ?? null,
+      currency: incoming.data.currency ?? null,
+      total: incoming.data.amount ?? null,
+    }));
   }
 
   /** The purchases that returns are of, by the return: where a person replaced one, what counts instead. */

@@ -247,6 +247,11 @@ const problemOf = (rejection: InboxRejection): ProblemException => {
         extensions: { actions },
       });
     }
+    case 'replacement-refused':
+      return new ProblemException(POINTS_PROBLEMS['action-not-possible'], {
+        detail: `What would replace it would be refused itself: ${rejection.reason}.`,
+        extensions: { actions: rejection.actions },
+      });
     case 'target-needed':
       return invalid(rejection.field, 'is needed: what it belongs to');
     case 'target-unknown':

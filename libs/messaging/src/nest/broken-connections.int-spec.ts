@@ -4,13 +4,14 @@ import { NestFactory } from '@nestjs/core';
 import { Payload } from '@nestjs/microservices';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Database, isTransient, migrate } from '@vafa/persistence';
-import { eventually, withTestDatabase } from '@vafa/testing';
+import { eventually, FreezingProxy, withTestDatabase } from '@vafa/testing';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import {
   connectTransport,
   EventPagePattern,
+  MemoryMessageBus,
   messagingMigrations,
   PostgresDeadLetters,
   PostgresMessageBus,
@@ -172,4 +173,54 @@ it('takes a lock that somebody keeps for a failure of the moment, which costs a 
   await eventually(() => expect(handled).toEqual([1]), 30_000);
   expect(parked).toEqual([]);
   await app.close();
+}, 120_000);
+
+it('takes a database that does not answer for a failure of the moment, which costs a message none of its attempts', async () => {
+  const proxy = await FreezingProxy.open(test.url);
+  const { schema, role } = messagingMigrations;
+  const options = { url: proxy.url, schema, role, poolSize: 4, applicationName: 'frozen', onError: () => undefined };
+  const frozen = await Database.connect(options);
+  const failures: unknown[] = [];
+  const parked: string[] = [];
+  const handled: number[] = [];
+  @Controller()
+  class Asker {
+    @EventPagePattern('number')
+    async take(@Payload() events: readonly InboundEvent<number>[]): Promise<void> {
+      await frozen.query('select 1');
+      handled.push(...events.map(({ data }) => data));
+    }
+  }
+  @Module({ controllers: [Asker] })
+  class Service {}
+  const app = await NestFactory.create(Service, new FastifyAdapter(), { logger: false });
+  const memory = new MemoryMessageBus();
+  await memory.ensureTopics([{ name: 'numbers', partitions: 1, retentionMs: 3_600_000 }]);
+  const transport = new VafaTransport({
+    bus: memory,
+    group: 'frozen',
+    topics: ['numbers'],
+    decode,
+    deadLetters: new PostgresDeadLetters(frozen, memory, randomBytes(32)),
+    attemptsMax: 1,
+    handlerTimeoutMs: 200,
+    onDeadLetters: (letters) => parked.push(...letters.map(({ reason }) => reason)),
+    onError: (error) => failures.push(error),
+  });
+  connectTransport(app, transport);
+  await app.startAllMicroservices();
+  await memory.publish([number(1)]);
+  await eventually(() => expect(handled).toEqual([1]));
+
+  proxy.freeze();
+  await memory.publish([number(2)]);
+  await eventually(() => expect(failures.length).toBeGreaterThanOrEqual(2));
+  expect(failures.map((error) => (error as Error).name)).toEqual(failures.map(() => 'HandlerTimeout'));
+  proxy.thaw();
+  await eventually(() => expect(handled).toContain(2));
+  expect(parked).toEqual([]);
+  await app.close();
+  await memory.close();
+  await frozen.close();
+  await proxy.close();
 }, 120_000);

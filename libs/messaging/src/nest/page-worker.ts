@@ -2,6 +2,7 @@ import type { Batch } from '../message-bus.js';
 import type { NewLetter } from '../dead-letters.js';
 import type { Replay } from '../replay-header.js';
 import { pause } from '@vafa/persistence';
+import { HandlerTimeout } from './handler-call.js';
 import { inWords, isTransientFailure } from './handler-errors.js';
 import type { Item } from './sorting.js';
 
@@ -26,6 +27,8 @@ export type PageWork = {
   readonly concurrencyMax: number;
   /** Calls the handlers with these items, in one go where they take pages. */
   readonly call: (items: readonly Item[]) => Promise<void>;
+  /** Whether dead letters can be kept now. Asked once a handler ran out of time: it may have waited for the same database. */
+  readonly canKeepLetters: () => Promise<boolean>;
   /** Told of the first few failures. */
   readonly onError: (error: unknown) => void;
 };
@@ -149,7 +152,9 @@ export class PageWorker {
         return undefined;
       } catch (error) {
         if (this.reports++ < REPORTS_MAX) this.work.onError(error);
-        if (!isTransientFailure(error)) return { error };
+        const isAway =
+          isTransientFailure(error) || (error instanceof HandlerTimeout && !(await this.work.canKeepLetters()));
+        if (!isAway) return { error };
       }
       await this.pauseOrAbandon(milliseconds);
     }

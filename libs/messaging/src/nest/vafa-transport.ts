@@ -2,6 +2,7 @@ import { type CustomTransportStrategy, type MessageHandler, Server } from '@nest
 import type { Batch, MessageBus, Subscription } from '../message-bus.js';
 import { DeadLettersFull, type DeadLetters, type LetterKind, type NewLetter } from '../dead-letters.js';
 import type { Replay } from '../replay-header.js';
+import { pause } from '@vafa/persistence';
 import { callHandlers, type Callback } from './handler-call.js';
 import type { Decode } from './inbound.js';
 import { PageAbandoned, PageWorker } from './page-worker.js';
@@ -37,6 +38,8 @@ export type VafaTransportOptions = {
 
 const DEFAULTS = { pageSize: 2_000, attemptsMax: 5, backoffMs: 100, handlerTimeoutMs: 30_000, concurrencyMax: 64 };
 const HEARTBEAT_INTERVAL_MS = 1_000;
+/** A store of dead letters that takes longer to answer is as good as away. */
+const LETTERS_ANSWER_MS_MAX = 5_000;
 /** The unit of everything that is handled one by one; no event type is empty. */
 const ONE_BY_ONE = '';
 
@@ -48,7 +51,8 @@ type ParkedCache = { readonly epoch: number; readonly any: boolean };
  * gets an array of events, each key in its order. An offset moves once every handler of its page has ended, whatever form its answer has.
  *
  * A message that is not valid goes to the dead letters at once. One whose handler fails again and again goes there after its attempts, and
- * its key's later messages behind it. While something is merely away (a database), the same page is tried again until it is back.
+ * its key's later messages behind it. While something is merely away (a database, also one that does not answer), the same page is tried again until
+ * it is back.
  */
 export class VafaTransport extends Server implements CustomTransportStrategy {
   override readonly propagatesEventHandlerErrors = true;
@@ -170,6 +174,7 @@ export class VafaTransport extends Server implements CustomTransportStrategy {
       ...this.settings,
       batch,
       call: (called) => this.call(batch, called),
+      canKeepLetters: () => this.canKeepLetters(batch),
       onError: (error) => this.report(error),
     });
     const unitOf = (type: string): string => (this.listeners.get(type)?.page === true ? type : ONE_BY_ONE);
@@ -177,6 +182,17 @@ export class VafaTransport extends Server implements CustomTransportStrategy {
       await (run.unit === ONE_BY_ONE ? worker.handleEach(run.items) : worker.handlePages(run.items));
     if (batch.isStale()) throw new PageAbandoned('the partitions belong to someone else');
     return worker;
+  }
+
+  private async canKeepLetters({ topic }: Batch): Promise<boolean> {
+    const { deadLetters, group } = this.options;
+    const waiting = new AbortController();
+    const answered = deadLetters.anyParked(group, topic).then(
+      () => true,
+      () => false,
+    );
+    const silent = pause(LETTERS_ANSWER_MS_MAX, waiting.signal).then(() => false);
+    return Promise.race([answered, silent]).finally(() => waiting.abort());
   }
 
   private async call(batch: Batch, items: readonly Item[]): Promise<void> {
