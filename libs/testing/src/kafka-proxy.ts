@@ -7,8 +7,11 @@ const FRAME_BYTES_MAX = 64 * 1_024 * 1_024;
 /** Requests of Kafka's protocol, by the keys that they begin with. */
 export const KAFKA_REQUEST = { joinGroup: 11, syncGroup: 14 } as const;
 
-/** What becomes of a request: `lose` ends its connection before the broker sees it, `lose-answer` once the broker has it. */
-export type RequestFate = 'pass' | 'lose' | 'lose-answer';
+/**
+ * What becomes of a request: `lose` ends its connection before the broker sees it, `lose-answer` once the broker has it; `forget` leaves it without
+ * an answer, and the connection standing.
+ */
+export type RequestFate = 'pass' | 'lose' | 'lose-answer' | 'forget';
 
 type Address = { readonly from: Buffer; readonly to: Buffer };
 
@@ -89,10 +92,8 @@ export class KafkaProxy {
     let isDeaf = false;
     onFrames(client, (frame) => {
       const fate = this.fateOf(frame.readInt16BE(4));
-      if (fate === 'lose') {
-        client.destroy();
-        return;
-      }
+      if (fate === 'lose') client.destroy();
+      if (fate === 'lose' || fate === 'forget') return;
       isDeaf ||= fate === 'lose-answer';
       this.later(broker, frame);
     });

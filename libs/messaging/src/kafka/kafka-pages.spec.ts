@@ -99,6 +99,18 @@ describe('Pages', () => {
     expect(resolved).toEqual(['2:3']);
   });
 
+  it('begin nothing for a group that is not heard of any more, and let the partition rest until the client knows', async () => {
+    generation = new Generation(1, 0, { [TOPIC]: [0] });
+    await eventually(() => expect(generation.isStale()).toBe(true));
+    const pages = open();
+    await pages.add(fetched(0, 7));
+    expect([seen, committed, paused]).toEqual([[], [], [0]]);
+    generation = new Generation(2, SESSION_TIMEOUT_MS, { [TOPIC]: [0] });
+    await pages.add(fetched(0, 7));
+    expect(committed).toEqual(['0:8']);
+    pages.close();
+  });
+
   it('give back what was asked for before a join and is no longer ours', async () => {
     const pages = open();
     await pages.add(fetched(1, 5));

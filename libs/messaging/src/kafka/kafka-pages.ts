@@ -103,7 +103,7 @@ class Lane {
       // What one answer of a broker brought is added in one turn, and goes together.
       await Promise.resolve();
       while (this.waiting.length > 0) {
-        const over = this.waiting.filter(({ generation }) => generation.signal.aborted || generation.isStale());
+        const over = this.waiting.filter(({ generation }) => isOver(generation));
         if (over.length > 0) this.giveBack(over);
         else await this.work(this.take());
       }
@@ -137,7 +137,8 @@ class Lane {
     try {
       await handler(this.batch(slices, generation));
     } catch (error) {
-      onError(error);
+      // What was given up because others have the partitions by now is no failure: they have it under way.
+      if (!isOver(generation)) onError(error);
       return this.failed(slices, generation);
     }
     for (const { fetched } of slices) this.restsMs.delete(partitionOf(fetched));
@@ -150,7 +151,7 @@ class Lane {
     const failed = slices.map(({ fetched }) => fetched);
     const [first] = failed;
     if (first === undefined) return;
-    if (generation.signal.aborted || generation.isStale()) return this.giveBack(failed);
+    if (isOver(generation)) return this.giveBack(failed);
     if (failed.length > 1) return failed.forEach((one) => void this.restsMs.set(partitionOf(one), REDELIVERY_MIN_MS));
     const restMs = this.restsMs.get(partitionOf(first)) ?? REDELIVERY_MIN_MS;
     this.restsMs.set(partitionOf(first), Math.min(restMs * 2, REDELIVERY_MAX_MS));
@@ -224,6 +225,8 @@ class Lane {
     };
   }
 }
+
+const isOver = (generation: Generation): boolean => generation.signal.aborted || generation.isStale();
 
 const partitionOf = ({ payload }: Fetched): number => payload.batch.partition;
 
