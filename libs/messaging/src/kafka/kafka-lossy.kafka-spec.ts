@@ -3,6 +3,7 @@ import { Database, migrate } from '@vafa/persistence';
 import {
   dropKafkaTopics,
   eventually,
+  KAFKA_REQUEST,
   kafkaPrefix,
   KafkaProxy,
   testKafka,
@@ -25,9 +26,9 @@ const PAGE = 20;
 const KEYS = 20;
 /** Of a thousand requests. */
 const LOST: readonly (readonly [RequestFate, number])[] = [
-  ['lose', 15],
-  ['lose-answer', 15],
-  ['forget', 3],
+  ['lose', 40],
+  ['lose-answer', 40],
+  ['forget', 5],
 ];
 
 /** The same numbers for the same seed. */
@@ -87,9 +88,11 @@ const randomOf = (seed: number) => (): number => {
             for (const { key, value } of messages) seen.set(key, [...(seen.get(key) ?? []), Number(value)]);
           },
         });
-      proxy.fateOf = () => {
+      proxy.fateOf = (request) => {
         let at = random() * 1_000;
-        return LOST.find(([, share]) => (at -= share) < 0)?.[0] ?? 'pass';
+        const fate = LOST.find(([, share]) => (at -= share) < 0)?.[0] ?? 'pass';
+        // The client waits over a minute for the answer to a wish to join, which is as long as the group may take.
+        return fate === 'forget' && request === KAFKA_REQUEST.joinGroup ? 'lose' : fate;
       };
       let next = 0;
       const unknown = new Set<number>();
