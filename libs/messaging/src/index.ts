@@ -16,7 +16,8 @@ export { MemoryMessageBus, type MemoryMessageBusOptions } from './memory/memory-
 export { murmur2, Partitioner, partitionOfKey } from './partitioner.js';
 export { messagingMigrations } from './postgres/migrations.js';
 export { PostgresMessageBus, type PostgresMessageBusOptions } from './postgres/postgres-message-bus.js';
-export { connectTransport, HandlerErrorFilter, inWords, isTransientFailure } from './nest/handler-errors.js';
+export { connectTransport, HandlerErrorFilter } from './nest/connect-transport.js';
+export { inWords, isTransientFailure } from './nest/handler-errors.js';
 export { EventPagePattern } from './nest/event-page-pattern.js';
 export { HandlerTimeout } from './nest/handler-call.js';
 export { InboundContext, type Decode, type Decoded, type InboundEvent } from './nest/inbound.js';

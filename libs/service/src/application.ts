@@ -18,7 +18,7 @@ import { registerOperations } from './operations.js';
 const PATH_PARAMETER_LENGTH_MAX = 512;
 
 /** What the HTTP side of a service needs. */
-export type HttpParts = Pick<ServiceContext<unknown>, 'verifier' | 'http' | 'logger' | 'metrics' | 'health'>;
+type HttpParts = Pick<ServiceContext<unknown>, 'verifier' | 'http' | 'logger' | 'metrics' | 'health'>;
 
 export type Application = {
   readonly app: NestFastifyApplication;

@@ -5,18 +5,10 @@ export { AUDIT_PAGE_SIZE_MAX, Audit, REASON_LENGTH_MAX } from './audit/audit.js'
 export type { Actor, AuditEntry, AuditFilter, AuditRecord } from './audit/audit.js';
 export { AuditController } from './audit/audit.controller.js';
 export { IsReason } from './audit/reason.js';
-export {
-  CurrentActor,
-  CurrentPrincipal,
-  Permission,
-  Public,
-  actorOf,
-  ensureReaches,
-  type Access,
-} from './auth/access.js';
+export { CurrentActor, CurrentPrincipal, Permission, Public, actorOf, ensureReaches } from './auth/access.js';
 export { EMBEDDED_ISSUER, EmbeddedIssuer, type MintRequest } from './auth/issuer.js';
 export { PERMISSIONS, ROLES, allows, isStaff, reaches } from './auth/permissions.js';
-export type { PermissionName, Principal, Role } from './auth/permissions.js';
+export type { Access, PermissionName, Principal, Role } from './auth/permissions.js';
 export { IssuerFault } from './auth/fetch-json.js';
 export { OidcIssuer, type OidcOptions } from './auth/oidc.js';
 export { oidcConfig, oidcOptions } from './auth/oidc-settings.js';

@@ -9,77 +9,52 @@ import {
   testKafka,
   withAdmin,
   withTestDatabase,
+  type RequestFate,
 } from '@vafa/testing';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Subscription } from '../message-bus.js';
+import type { Batch, Message, Subscription } from '../message-bus.js';
 import { messagingMigrations } from '../postgres/migrations.js';
 import { KafkaMessageBus } from './kafka-message-bus.js';
 import { KAFKA_DEFAULTS } from './kafka-settings.js';
 
 const kafka = testKafka();
+const seeds = (process.env['VAFA_TEST_KAFKA_LOSSY_SEEDS'] ?? '1,2').split(',').map(Number);
+
 const HOUR_MS = 3_600_000;
-const WISHES_MS = 150;
 const SESSION_MS = 6_000;
+/** Longer than a test waits: nobody is gone because a session ran out. */
+const LONG_SESSION_MS = 5 * 60_000;
+const WISHES_MS = 150;
 /** Longer than the rest of a join takes once the other member has left. */
 const STAYS_MS = 3_000;
+
+const LOSSY_MS = 20_000;
+const PAGE = 20;
+const KEYS = 20;
+/** Of a thousand requests. */
+const LOST: readonly (readonly [RequestFate, number])[] = [
+  ['lose', 40],
+  ['lose-answer', 40],
+  ['forget', 5],
+];
+
+/** The same numbers for the same seed (mulberry32). */
+const randomOf = (seed: number) => (): number => {
+  seed = (seed + 0x6d2b79f5) | 0;
+  let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+};
 
 (kafka === undefined ? describe.skip : describe)('a member of a group', () => {
   const brokers = kafka?.brokers ?? [];
   const prefix = kafkaPrefix();
-  let database: Database;
-  let bus: KafkaMessageBus;
-  afterAll(async () => {
-    await bus.close();
-    await database.close();
-    await dropKafkaTopics(brokers, prefix);
-  });
-  const test = withTestDatabase();
-
-  beforeAll(async () => {
-    await migrate(test.url, [messagingMigrations], () => undefined);
-    const { schema, role } = messagingMigrations;
-    const onError = (): void => undefined;
-    database = await Database.connect({ url: test.url, schema, role, poolSize: 4, applicationName: 'kafka', onError });
-    // Longer than the test waits: nobody is gone because a session ran out.
-    const settings = { ...KAFKA_DEFAULTS, brokers, prefix, sessionTimeoutMs: 5 * 60_000 };
-    const onFatal = (error: Error): never => expect(error).toBeUndefined() as never;
-    bus = new KafkaMessageBus({ settings, database, startDeadlineMs: 20_000, publishDeadlineMs: 2_000, onFatal });
-    await bus.ensureTopics([{ name: 'orders', partitions: 3, retentionMs: HOUR_MS }]);
-  });
-
-  const join = (): Promise<Subscription> =>
-    bus.subscribe({ group: 'g', topics: ['orders'], pageSize: 10, handler: () => Promise.resolve() });
-  const group = async (): Promise<{ state: string; members: number }> => {
-    const { groups } = await withAdmin(brokers, (admin) => admin.describeGroups([`${prefix}g`]));
-    return { state: groups[0]?.state ?? '', members: groups[0]?.members.length ?? 0 };
-  };
-
-  it('that is closed while it joins is gone for good', async () => {
-    const first = await join();
-    await eventually(async () => expect(await group()).toEqual({ state: 'Stable', members: 1 }));
-    const second = await join();
-    // The coordinator has its wish by then, and answers it once the first has heard of it or left.
-    await pause(WISHES_MS);
-    await Promise.all([second.close(), first.close()]);
-    await eventually(async () => expect(await group()).toEqual({ state: 'Empty', members: 0 }));
-    await pause(STAYS_MS);
-    expect(await group()).toEqual({ state: 'Empty', members: 0 });
-  }, 120_000);
-});
-
-/** What the client does when its wish to join, or its question for its partitions, is lost: it goes on as if nothing had happened. */
-(kafka === undefined ? describe.skip : describe)('a member whose way into the group is lost', () => {
-  const brokers = kafka?.brokers ?? [];
-  const prefix = kafkaPrefix();
   const buses: KafkaMessageBus[] = [];
+  let topics = 0;
+  let topic: string;
   let database: Database;
   let proxy: KafkaProxy;
-  let direct: KafkaMessageBus;
-  let proxied: KafkaMessageBus;
-  const topics: string[] = [];
-  let topic: string;
   afterAll(async () => {
-    await Promise.all(buses.map((bus) => bus.close()));
     await proxy.close();
     await database.close();
     await dropKafkaTopics(brokers, prefix);
@@ -92,91 +67,152 @@ const STAYS_MS = 3_000;
     const onError = (): void => undefined;
     database = await Database.connect({ url: test.url, schema, role, poolSize: 4, applicationName: 'kafka', onError });
     proxy = await KafkaProxy.open(brokers);
-    const open = (addresses: readonly string[]): KafkaMessageBus => {
-      const settings = { ...KAFKA_DEFAULTS, brokers: addresses, prefix, sessionTimeoutMs: SESSION_MS };
-      const bus = new KafkaMessageBus({ settings, database, startDeadlineMs: 20_000, publishDeadlineMs: 10_000 });
-      buses.push(bus);
-      return bus;
-    };
-    direct = open(brokers);
-    proxied = open(proxy.brokers);
   });
 
-  beforeEach(async () => {
-    topics.push((topic = `orders-${topics.length}`));
-    await direct.ensureTopics([{ name: topic, partitions: 3, retentionMs: HOUR_MS }]);
-    await proxied.ensureTopics([{ name: topic, partitions: 3, retentionMs: HOUR_MS }]);
+  beforeEach(() => {
+    topic = `orders-${(topics += 1)}`;
   });
 
-  afterEach(() => {
+  afterEach(async () => {
     proxy.fateOf = () => 'pass';
     proxy.mend();
+    await Promise.all(buses.splice(0).map((bus) => bus.close()));
   });
 
-  const members = async (): Promise<number> => {
-    const { groups } = await withAdmin(brokers, (admin) => admin.describeGroups([prefix + topic]));
-    return groups[0]?.state === 'Stable' || groups[0]?.state === 'Empty' ? groups[0].members.length : NaN;
-  };
-  const consume = async (bus: KafkaMessageBus): Promise<{ taken: Set<string>; subscription: Subscription }> => {
-    const taken = new Set<string>();
-    const subscription = await bus.subscribe({
-      group: topic,
-      topics: [topic],
-      pageSize: 10,
-      handler: ({ messages, isStale }) => {
-        if (isStale()) return Promise.reject(new Error('somebody else has it'));
-        for (const { value } of messages) taken.add(value.toString());
-        return Promise.resolve();
-      },
+  const open = async (addresses: readonly string[], sessionTimeoutMs = SESSION_MS): Promise<KafkaMessageBus> => {
+    const settings = { ...KAFKA_DEFAULTS, brokers: addresses, prefix, sessionTimeoutMs };
+    const onFatal = (error: Error): never => expect(error).toBeUndefined() as never;
+    const bus = new KafkaMessageBus({
+      settings,
+      database,
+      startDeadlineMs: 20_000,
+      publishDeadlineMs: 30_000,
+      onFatal,
     });
-    return { taken, subscription };
+    buses.push(bus);
+    await bus.ensureTopics([{ name: topic, partitions: 6, retentionMs: HOUR_MS }]);
+    return bus;
   };
-  /** Keys of all partitions. */
-  const publish = (name: string): Promise<string[]> => {
-    const texts = Array.from({ length: 30 }, (_, i) => `${name}-${i}`);
-    return direct.publish(texts.map((text) => ({ topic, key: text, value: Buffer.from(text) }))).then(() => texts);
+  const join = (bus: KafkaMessageBus, handler: (batch: Batch) => Promise<void>): Promise<Subscription> =>
+    bus.subscribe({ group: topic, topics: [topic], pageSize: 10, handler });
+  const group = async (): Promise<{ state: string; members: number }> => {
+    const { groups } = await withAdmin(brokers, (admin) => admin.describeGroups([prefix + topic]));
+    return { state: groups[0]?.state ?? '', members: groups[0]?.members.length ?? 0 };
   };
-  const all = (taken: ReadonlySet<string>, texts: readonly string[]): void =>
-    expect(texts.filter((text) => !taken.has(text))).toEqual([]);
+  const message = (key: string, text: string): Message => ({ topic, key, value: Buffer.from(text) });
 
-  it('takes what comes after its wish to join was lost', async () => {
-    const { taken, subscription } = await consume(proxied);
-    const before = await publish('before');
-    await eventually(() => all(taken, before), 20_000);
-    proxy.cut();
-    await eventually(async () => expect(await members()).toBe(0), 3 * SESSION_MS);
-    let lost = 0;
-    proxy.fateOf = (request) => (request === KAFKA_REQUEST.joinGroup && lost++ < 1 ? 'lose' : 'pass');
-    proxy.mend();
-    const after = await publish('after');
-    await eventually(() => all(taken, after), 30_000);
-    expect(lost).toBeGreaterThan(0);
-    await subscription.close();
+  it('that is closed while it joins is gone for good', async () => {
+    const bus = await open(brokers, LONG_SESSION_MS);
+    const nothing = (): Promise<void> => Promise.resolve();
+    const first = await join(bus, nothing);
+    await eventually(async () => expect(await group()).toEqual({ state: 'Stable', members: 1 }));
+    const second = await join(bus, nothing);
+    // The coordinator has its wish by then, and answers it once the first has heard of it or left.
+    await pause(WISHES_MS);
+    await Promise.all([second.close(), first.close()]);
+    await eventually(async () => expect(await group()).toEqual({ state: 'Empty', members: 0 }));
+    await pause(STAYS_MS);
+    expect(await group()).toEqual({ state: 'Empty', members: 0 });
   }, 120_000);
 
-  it('takes its new partitions after word of them was lost', async () => {
-    const { taken, subscription } = await consume(proxied);
-    const other = await consume(direct);
-    await eventually(async () => expect(await members()).toBe(2), 20_000);
-    const before = await publish('before');
-    await eventually(() => all(new Set([...taken, ...other.taken]), before), 20_000);
-    expect([taken.size, other.taken.size]).not.toContain(0);
-    let lost = 0;
-    proxy.fateOf = (request) => (request === KAFKA_REQUEST.syncGroup && lost++ < 1 ? 'lose-answer' : 'pass');
-    await other.subscription.close();
-    await eventually(() => expect(lost).toBeGreaterThan(0), 20_000);
-    await eventually(async () => expect(await members()).toBe(1), 20_000);
-    // One after the other: what comes of a partition that it had all along would tell it.
-    const strangers = before.filter((text) => other.taken.has(text));
-    await direct.publish(strangers.map((key) => ({ topic, key, value: Buffer.from(`after-${key}`) })));
-    await eventually(
-      () =>
-        all(
+  /** What the client does when its wish to join, or its question for its partitions, is lost: it goes on as if nothing had happened. */
+  describe('whose way into it is lost', () => {
+    const consume = async (bus: KafkaMessageBus): Promise<{ taken: Set<string>; subscription: Subscription }> => {
+      const taken = new Set<string>();
+      const subscription = await join(bus, async ({ messages, isStale }) => {
+        if (isStale()) throw new Error('somebody else has them');
+        for (const { value } of messages) taken.add(value.toString());
+      });
+      return { taken, subscription };
+    };
+    /** As many keys as make sure that every partition has some. */
+    const texts = (name: string): string[] => Array.from({ length: 60 }, (_, i) => `${name}-${i}`);
+    const hasAll = (taken: ReadonlySet<string>, wanted: readonly string[]): void =>
+      expect(wanted.filter((text) => !taken.has(text))).toEqual([]);
+
+    it('takes what comes after its wish to join was lost', async () => {
+      const [direct, proxied] = [await open(brokers), await open(proxy.brokers)];
+      const { taken } = await consume(proxied);
+      await direct.publish(texts('before').map((text) => message(text, text)));
+      await eventually(() => hasAll(taken, texts('before')));
+      proxy.cut();
+      await eventually(async () => expect(await group()).toEqual({ state: 'Empty', members: 0 }));
+      let lost = 0;
+      proxy.fateOf = (request) => (request === KAFKA_REQUEST.joinGroup && lost++ < 1 ? 'lose' : 'pass');
+      proxy.mend();
+      await direct.publish(texts('after').map((text) => message(text, text)));
+      await eventually(() => hasAll(taken, texts('after')));
+      expect(lost).toBeGreaterThan(0);
+    }, 180_000);
+
+    it('takes its new partitions after word of them was lost', async () => {
+      const [direct, proxied] = [await open(brokers), await open(proxy.brokers)];
+      const { taken } = await consume(proxied);
+      const other = await consume(direct);
+      await eventually(async () => expect(await group()).toEqual({ state: 'Stable', members: 2 }));
+      await direct.publish(texts('before').map((text) => message(text, text)));
+      await eventually(() => hasAll(new Set([...taken, ...other.taken]), texts('before')));
+      const strangers = [...other.taken].filter((text) => !taken.has(text));
+      expect(strangers).not.toEqual([]);
+      let lost = 0;
+      proxy.fateOf = (request) => (request === KAFKA_REQUEST.syncGroup && lost++ < 1 ? 'lose-answer' : 'pass');
+      await other.subscription.close();
+      await eventually(() => expect(lost).toBeGreaterThan(0));
+      await eventually(async () => expect(await group()).toEqual({ state: 'Stable', members: 1 }));
+      // Nothing else: what comes of a partition that it had all along would tell it.
+      await direct.publish(strangers.map((key) => message(key, `after-${key}`)));
+      await eventually(() =>
+        hasAll(
           taken,
           strangers.map((key) => `after-${key}`),
         ),
-      30_000,
-    );
-    await subscription.close();
-  }, 120_000);
+      );
+    }, 180_000);
+  });
+
+  it.each(seeds)(
+    'takes everything in order over a network that loses requests and answers (seed %i)',
+    async (seed) => {
+      const random = randomOf(seed);
+      const [one, other, publisher] = [
+        await open(proxy.brokers),
+        await open(proxy.brokers),
+        await open(proxy.brokers),
+      ] as const;
+      const seen = new Map<string | null, number[]>();
+      for (const bus of [one, other])
+        await join(bus, async ({ messages, isStale }) => {
+          await pause(random() * 20);
+          if (isStale()) throw new Error('somebody else has them');
+          for (const { key, value } of messages) seen.set(key, [...(seen.get(key) ?? []), Number(value)]);
+        });
+      proxy.fateOf = (request) => {
+        let at = random() * 1_000;
+        const fate = LOST.find(([, share]) => (at -= share) < 0)?.[0] ?? 'pass';
+        // The client waits for the answer to a wish to join as long as the group may take to gather, and longer.
+        return fate === 'forget' && request === KAFKA_REQUEST.joinGroup ? 'lose' : fate;
+      };
+      let next = 0;
+      const unknown = new Set<number>();
+      const publish = async (): Promise<void> => {
+        const numbers = Array.from({ length: PAGE }, () => next++);
+        const page = numbers.map((n) => message(`k${n % KEYS}`, String(n)));
+        await publisher.publish(page).catch(() => numbers.forEach((n) => unknown.add(n)));
+      };
+      for (const until = performance.now() + LOSSY_MS; performance.now() < until; await pause(20)) await publish();
+      proxy.fateOf = () => 'pass';
+      await publish();
+      await eventually(() => {
+        const taken = new Set([...seen.values()].flat());
+        const missing = Array.from({ length: next }, (_, n) => n).filter((n) => !taken.has(n) && !unknown.has(n));
+        expect(missing).toEqual([]);
+      });
+      // What comes twice may come after what was taken in between: the first sight of each is in order.
+      for (const numbers of seen.values()) {
+        const first = [...new Set(numbers)].filter((n) => !unknown.has(n));
+        expect(first).toEqual(first.toSorted((a, b) => a - b));
+      }
+    },
+    240_000,
+  );
 });

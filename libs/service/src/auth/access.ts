@@ -5,12 +5,9 @@ import { PROBLEMS, ProblemException } from '../http/problems.js';
 import type { RateLimiter } from '../http/rate-limits.js';
 import { routeConfig } from '../http/route-config.js';
 import type { Logger } from '../logger.js';
-import { allows, reaches, type PermissionName, type Principal } from './permissions.js';
+import { allows, reaches, type Access, type PermissionName, type Principal } from './permissions.js';
 import { unauthenticated } from './unauthenticated.js';
 import type { TokenVerifier } from './verifier.js';
-
-/** Who may call a route: everybody, or who has the permission. A route that says neither answers 403 to everybody. */
-export type Access = 'public' | PermissionName;
 
 /** Says what a route needs, in the words of the permission matrix: `@Permission('purchases:write')`. */
 export const Permission = (permission: PermissionName): MethodDecorator => routeConfig({ access: permission });

@@ -49,6 +49,9 @@ export const PERMISSIONS = {
 
 export type PermissionName = keyof typeof PERMISSIONS;
 
+/** Who may call a route: everybody, or who has the permission. A route that says neither answers 403 to everybody. */
+export type Access = 'public' | PermissionName;
+
 /** Whether people who work for the club have this role: what they change is audited. Programs and members act for themselves. */
 export const isStaff = (role: Role | 'operator'): boolean => role !== 'service' && role !== 'member';
 

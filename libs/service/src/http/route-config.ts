@@ -1,6 +1,5 @@
 import { FASTIFY_ROUTE_CONFIG_METADATA } from '@nestjs/platform-fastify/constants.js';
-import type { Access } from '../auth/access.js';
-import type { Principal } from '../auth/permissions.js';
+import type { Access, Principal } from '../auth/permissions.js';
 
 /** What our decorators say of a route, kept in Fastify's own route configuration. */
 export type RouteSettings = {

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import type { Access } from '../auth/access.js';
+import type { Access } from '../auth/permissions.js';
 
 export type Route = {
   readonly method: string;
