@@ -24,6 +24,7 @@ export class Importer {
   #random;
   #say;
   #child;
+  #stopped = false;
   #files = 0;
   #expected = new Map();
   /** How often it was killed, and how often it gave up because of the server. */
@@ -51,6 +52,7 @@ export class Importer {
     while (isSending()) {
       const history = this.#history(this.#files + 1);
       for (let result; result === undefined;) {
+        if (this.#stopped) return;
         result = await this.#attempt(history, isSending);
       }
       this.#files += 1;
@@ -60,6 +62,7 @@ export class Importer {
 
   /** Ends what is under way. */
   async stop() {
+    this.#stopped = true;
     if (this.#child === undefined) return;
     const gone = once(this.#child, 'exit');
     if (this.#child.kill('SIGKILL')) await gone;
@@ -131,8 +134,9 @@ export class Importer {
     const code = await ended;
     this.#child = undefined;
     if (code === 0) return this.#counted(history, child.told);
-    // It was killed, or the server was away in a way that it may not wait out: the same command goes on. Rows it would not take are no such case.
-    if (child.told.trim().startsWith('{')) throw new Error(`the import ended with ${code}: ${child.told}`);
+    // It was killed, be it with its last words said, or the server was away in a way that it may not wait out: the same command goes on. Rows it
+    // would not take are no such case.
+    if (child.signalCode === null && child.told.trim().startsWith('{')) throw new Error(`the import ended with ${code}: ${child.told}`);
     if (child.signalCode === null) this.gaveUp += 1;
     return undefined;
   }

@@ -60,6 +60,8 @@ class CrashRun {
   #http;
   #repeats = [];
   #sending = true;
+  /** Whether nobody is to go on any more, be it with what was unanswered. */
+  #over = false;
   #faults = {};
   #done = 0;
 
@@ -78,6 +80,7 @@ class CrashRun {
       return await this.#runAll();
     } finally {
       this.#sending = false;
+      this.#over = true;
       await this.#importer?.stop();
       this.#http?.close();
       await this.#log?.close();
@@ -123,7 +126,7 @@ class CrashRun {
 
   /** Takes what has to be repeated first, and something new otherwise. */
   async #work(senders) {
-    while (this.#sending || this.#repeats.length > 0) {
+    while (!this.#over && (this.#sending || this.#repeats.length > 0)) {
       const task = this.#repeats.shift() ?? this.#workload.next();
       if (await senders.send(task)) this.#done += 1;
       else {

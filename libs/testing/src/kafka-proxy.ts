@@ -4,14 +4,17 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 /** Longer than any request or answer of ours; what claims to be longer is none. */
 const FRAME_BYTES_MAX = 64 * 1_024 * 1_024;
 
+/** How long the half of an answer takes to arrive. */
+const HALF_MS = 20;
+
 /** Requests of Kafka's protocol, by the keys that they begin with. */
-export const KAFKA_REQUEST = { joinGroup: 11, syncGroup: 14 } as const;
+export const KAFKA_REQUEST = { fetch: 1, joinGroup: 11, syncGroup: 14 } as const;
 
 /**
- * What becomes of a request: `lose` ends its connection before the broker sees it, `lose-answer` once the broker has it; `forget` leaves it without
- * an answer, and the connection standing.
+ * What becomes of a request: `lose` ends its connection before the broker sees it, `lose-answer` once the broker has it, `halve-answer` in the middle
+ * of what it answers; `forget` leaves it without an answer, and the connection standing.
  */
-export type RequestFate = 'pass' | 'lose' | 'lose-answer' | 'forget';
+export type RequestFate = 'pass' | 'lose' | 'lose-answer' | 'halve-answer' | 'forget';
 
 type Address = { readonly from: Buffer; readonly to: Buffer };
 
@@ -89,17 +92,19 @@ export class KafkaProxy {
         other.destroy();
       });
     }
-    let isDeaf = false;
+    let breaking: 'lose-answer' | 'halve-answer' | undefined;
     onFrames(client, (frame) => {
       const fate = this.fateOf(frame.readInt16BE(4));
       if (fate === 'lose') client.destroy();
       if (fate === 'lose' || fate === 'forget') return;
-      isDeaf ||= fate === 'lose-answer';
+      if (fate !== 'pass') breaking ??= fate;
       this.later(broker, frame);
     });
     onFrames(broker, (frame) => {
-      if (isDeaf) client.destroy();
-      else this.later(client, this.translate(frame));
+      if (breaking === undefined) return this.later(client, this.translate(frame));
+      if (breaking === 'lose-answer') return client.destroy();
+      // Once it has them: a reset overtakes what was not sent yet.
+      client.write(frame.subarray(0, frame.length >> 1), () => setTimeout(() => client.resetAndDestroy(), HALF_MS));
     });
   }
 

@@ -1,10 +1,13 @@
 import kafkajs, { type KafkaConfig, type LogEntry, type RetryOptions, type SASLOptions } from 'kafkajs';
+import { mendClient } from './kafka-mends.js';
 import type { KafkaSettings } from './kafka-settings.js';
 
 const { Kafka, logLevel } = kafkajs;
 
 const CONNECTION_TIMEOUT_MS = 3_000;
 const REQUEST_TIMEOUT_MS = 10_000;
+/** After it leaders are looked for whatever happens: of a broker that is silently gone the client would not, for five minutes. */
+export const METADATA_AGE_MAX_MS = 10_000;
 
 export type KafkaLogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type KafkaLog = (level: KafkaLogLevel, message: string, fields: Readonly<Record<string, unknown>>) => void;
@@ -14,9 +17,11 @@ export type KafkaClient = InstanceType<typeof Kafka>;
 /** A client for producing and asking, or for consuming: they differ in how long they try by themselves. */
 export const createClient = (settings: KafkaSettings, retry: RetryOptions, log: KafkaLog): KafkaClient => {
   silenceTimerWarning();
+  mendClient();
   const { brokers, clientId, tls, sasl } = settings;
   const config: KafkaConfig = {
-    brokers: [...brokers],
+    // The client stays with the first that takes its connection, also where it answers nothing else: another client may find another.
+    brokers: () => shuffled(brokers),
     clientId,
     retry,
     connectionTimeout: CONNECTION_TIMEOUT_MS,
@@ -29,6 +34,12 @@ export const createClient = (settings: KafkaSettings, retry: RetryOptions, log: 
   };
   return new Kafka(config);
 };
+
+const shuffled = <T>(all: readonly T[]): T[] =>
+  all
+    .map((one) => ({ one, at: Math.random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ one }) => one);
 
 /** What is tried again by itself is no error: what ends an attempt for good reaches us as an exception. */
 const writeLog = (log: KafkaLog, { level, namespace, log: { message, ...extra } }: LogEntry): void => {

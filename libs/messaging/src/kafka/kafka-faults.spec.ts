@@ -45,6 +45,14 @@ const CASES: readonly Case[] = [
   ],
   ['no-sasl', answered('ILLEGAL_SASL_STATE'), false, /asks for no user.*VAFA_KAFKA_SASL_MECHANISM/],
   ['credentials', answered('SASL_AUTHENTICATION_FAILED'), false, /the user shop.*VAFA_KAFKA_PASSWORD/, SECURED],
+  [
+    'closed',
+    named('KafkaJSSASLAuthenticationError', 'SASL PLAIN authentication failed: Closed connection'),
+    true,
+    /closes the connection/,
+    SECURED,
+  ],
+  ['compression', named('KafkaJSNotImplemented', 'LZ4 compression not implemented'), false, /compression\.type/],
   ['credentials', named('KafkaJSSASLAuthenticationError', 'x'), false, /VAFA_KAFKA_USERNAME/],
   ['unauthorised', answered('TOPIC_AUTHORIZATION_FAILED'), false, /VAFA_KAFKA_USERNAME.*VAFA_KAFKA_CREATE_TOPICS/],
   ['unauthorised', answered('GROUP_AUTHORIZATION_FAILED'), false, /VAFA_KAFKA_USERNAME/],
@@ -91,6 +99,6 @@ describe('faults of Kafka', () => {
   it('end a process where no waiting brings back what it works with', () => {
     const kinds = new Set(CASES.map(([kind]) => kind));
     const ending = [...kinds].filter((kind) => endsProcess(new KafkaFault(kind, '', false, undefined)));
-    expect(ending).toEqual(['mechanism', 'credentials', 'unauthorised', 'session-timeout']);
+    expect(ending).toEqual(['mechanism', 'credentials', 'compression', 'unauthorised', 'session-timeout']);
   });
 });

@@ -16,6 +16,7 @@ export type KafkaFaultKind =
   | 'in-sync-replicas'
   | 'policy'
   | 'too-large'
+  | 'compression'
   | 'closed'
   | 'unreachable'
   | 'timeout'
@@ -89,6 +90,14 @@ const ROWS: readonly Row[] = [
       `${at(settings)} asks for no user on this port: leave VAFA_KAFKA_SASL_MECHANISM out, or give the port for SASL in VAFA_KAFKA_BROKERS.`,
   },
   {
+    // The client says that it was refused whatever ends its authentication, with the cause in words.
+    kind: 'closed',
+    where:
+      /authentication failed: .*(timed out|Closed connection|ECONNRESET|Not connected|Connection (error|timeout))/i,
+    heals: true,
+    sentence: (settings) => `${at(settings)} closes the connection: ${closedHint(settings)}`,
+  },
+  {
     kind: 'credentials',
     where: /KafkaJSSASLAuthenticationError|SASL_AUTHENTICATION_FAILED/,
     heals: false,
@@ -122,6 +131,13 @@ const ROWS: readonly Row[] = [
     heals: false,
     sentence: (settings) =>
       `${at(settings)} takes no message of this size: raise max.message.bytes of the topic, or message.max.bytes of the brokers.`,
+  },
+  {
+    kind: 'compression',
+    where: /KafkaJSNotImplemented|compression not implemented/i,
+    heals: false,
+    sentence: (settings) =>
+      `${at(settings)} has messages compressed by Snappy, LZ4 or Zstandard, of which only the broker is to know: set compression.type=uncompressed on the topics, and publish again what is compressed there.`,
   },
   {
     kind: 'replication',
@@ -195,6 +211,13 @@ export const faultOf = (error: unknown, settings: KafkaSettings): KafkaFault => 
   return new KafkaFault('other', `${at(settings)}: ${message}`, !(error instanceof TypeError), error);
 };
 
-/** Faults that end a process in the middle of its work: somebody took its rights away, or it can join no group. */
-export const endsProcess = ({ kind }: KafkaFault): boolean =>
-  kind === 'credentials' || kind === 'mechanism' || kind === 'unauthorised' || kind === 'session-timeout';
+const ENDING: ReadonlySet<KafkaFaultKind> = new Set([
+  'credentials',
+  'mechanism',
+  'unauthorised',
+  'session-timeout',
+  'compression',
+]);
+
+/** Faults that end a process in the middle of its work: somebody took its rights away, it can join no group, or it can never read what comes next. */
+export const endsProcess = ({ kind }: KafkaFault): boolean => ENDING.has(kind);

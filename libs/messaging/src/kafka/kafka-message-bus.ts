@@ -2,7 +2,7 @@ import { pause, StartupError, type Database, type UnitOfWork } from '@vafa/persi
 import type { Admin } from 'kafkajs';
 import { assertMessages, assertSubscription } from '../limits.js';
 import type { BusSubscribeOptions, Message, MessageBus, Subscription, TopicSpec } from '../message-bus.js';
-import { createClient, type KafkaClient, type KafkaLog } from './kafka-client.js';
+import { createClient, METADATA_AGE_MAX_MS, type KafkaClient, type KafkaLog } from './kafka-client.js';
 import { faultOf, KafkaFault, type KafkaFaultKind } from './kafka-faults.js';
 import { KafkaPartitions } from './kafka-partitions.js';
 import { KafkaPublisher } from './kafka-publisher.js';
@@ -71,6 +71,7 @@ export class KafkaMessageBus implements MessageBus {
     this.publisher = new KafkaPublisher({
       producer: asking.producer({
         allowAutoTopicCreation: false,
+        metadataMaxAge: METADATA_AGE_MAX_MS,
         createPartitioner: partitions.partitioner,
         retry: { retries: 0 },
       }),

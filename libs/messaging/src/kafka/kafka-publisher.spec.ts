@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually } from '@vafa/testing';
-import type { Message as KafkaRecord, PartitionMetadata, Producer, ProducerBatch } from 'kafkajs';
+import type { Message as KafkaRecord, PartitionMetadata, Producer, ProducerBatch, RecordMetadata } from 'kafkajs';
 import type { Message } from '../message-bus.js';
 import { faultOf } from './kafka-faults.js';
 import { KafkaPartitions } from './kafka-partitions.js';
@@ -16,6 +16,9 @@ class StandIn {
   readonly logs = new Map<string, string[]>();
   readonly faults = new Map<string, string>();
   readonly unknown = new Set<string>();
+  /** Left out of calls without a word. */
+  readonly leftOut = new Set<string>();
+  disconnects = 0;
   calls = 0;
   private readonly choose;
 
@@ -28,19 +31,25 @@ class StandIn {
   }
 
   disconnect(): Promise<void> {
+    this.disconnects++;
     return Promise.resolve();
   }
 
-  async sendBatch({ topicMessages = [] }: ProducerBatch): Promise<void> {
+  async sendBatch({ topicMessages = [] }: ProducerBatch): Promise<RecordMetadata[]> {
     this.calls++;
     await Promise.resolve();
     const lost = topicMessages.find(({ topic }) => this.unknown.has(topic));
     if (lost !== undefined) throw failure('UNKNOWN_TOPIC_OR_PARTITION');
-    const errors = topicMessages.flatMap(({ topic, messages }) => {
-      const parts = Map.groupBy(messages, (message) => this.place(topic, message));
-      return [...parts].flatMap(([place, part]) => this.append(place, part) ?? []);
-    });
+    const parts = topicMessages.flatMap(({ topic, messages }) => [
+      ...Map.groupBy(messages, (message) => this.place(topic, message)),
+    ]);
+    const taken = parts.filter(([place]) => !this.leftOut.has(place));
+    const errors = taken.flatMap(([place, part]) => this.append(place, part) ?? []);
     if (errors[0] !== undefined) throw failure(errors[0]);
+    return taken.map(([place]) => {
+      const [topicName = '', partition] = place.split('/');
+      return { topicName, partition: Number(partition), errorCode: 0 };
+    });
   }
 
   log(topic: string, key: string): string[] {
@@ -141,6 +150,19 @@ describe('KafkaPublisher', () => {
     await free;
     await eventually(() => expect(durable.toSorted()).toEqual(['1', '3']));
     await publisher.publish([message('orders', 'a', '5')]);
+  });
+
+  it('believes nothing of a partition that no broker answered for', async () => {
+    const place = brokers.place('orders', { key: 'a', value: null });
+    brokers.leftOut.add(place);
+    const durable: string[] = [];
+    const note = ({ value }: Message): void => void durable.push(String(value));
+    const left = publisher.publish([message('orders', 'a', '1'), message('orders', 'b', '2')], note);
+    await eventually(() => expect(durable).toEqual(['2']));
+    expect(brokers.disconnects).toBeGreaterThan(0);
+    brokers.leftOut.clear();
+    await left;
+    expect(brokers.log('orders', 'a')).toEqual(['1']);
   });
 
   it('finds the message that is too large, and halves calls that are', async () => {

@@ -1,5 +1,5 @@
 import { pause } from '@vafa/persistence';
-import type { Message as KafkaRecord, Producer, TopicMessages } from 'kafkajs';
+import type { Message as KafkaRecord, Producer, RecordMetadata, TopicMessages } from 'kafkajs';
 import type { Message } from '../message-bus.js';
 import { KafkaFault } from './kafka-faults.js';
 import type { KafkaPartitions } from './kafka-partitions.js';
@@ -248,11 +248,25 @@ export class KafkaPublisher {
       topic,
       messages: ofTopic.map(({ record }) => record),
     }));
-    await producer.sendBatch({ acks: -1, timeout: SEND_TIMEOUT_MS, topicMessages });
+    const answers = await producer.sendBatch({ acks: -1, timeout: SEND_TIMEOUT_MS, topicMessages });
+    await this.assertAnswered(items, answers);
     for (const { job, message } of items) {
       job.onDurable(message);
       if (--job.left === 0) this.end(job, job.resolve);
     }
+  }
+
+  /**
+   * The client leaves out what its view of the cluster has no place for, and says nothing: without the partition's own answer nothing is believed. Its
+   * view is made anew then.
+   */
+  private async assertAnswered(items: readonly Item[], answers: readonly RecordMetadata[]): Promise<void> {
+    const answered = new Set(answers.map(({ topicName, partition }) => `${topicName}/${partition}`));
+    const missing = items.find(({ topic, record }) => !answered.has(`${topic}/${record.partition}`));
+    if (missing === undefined) return;
+    this.connecting = undefined;
+    await this.options.producer.disconnect();
+    throw new Error(`no broker answered for partition ${missing.record.partition} of ${missing.topic}`);
   }
 
   private async connect(): Promise<void> {

@@ -1,7 +1,7 @@
 import { pause } from '@vafa/persistence';
 import type { Admin, Consumer, EachBatchPayload } from 'kafkajs';
 import type { BusSubscribeOptions, Subscription } from '../message-bus.js';
-import type { KafkaClient } from './kafka-client.js';
+import { METADATA_AGE_MAX_MS, type KafkaClient } from './kafka-client.js';
 import { endsProcess, type KafkaFault } from './kafka-faults.js';
 import { Generation } from './kafka-membership.js';
 import { Pages } from './kafka-pages.js';
@@ -36,9 +36,8 @@ export type SubscriptionOptions = BusSubscribeOptions & {
   readonly onFatal: (fault: KafkaFault) => void;
 };
 
-/** One member of a consumer group. */
+/** One member of a consumer group, for as long as it is wanted: where a client cannot go on, another one joins in its place. */
 export class KafkaSubscription implements Subscription {
-  private readonly consumer: Consumer;
   private readonly pages: Pages;
   private generation: Generation;
   private heartbeat: (() => Promise<void>) | undefined;
@@ -51,17 +50,16 @@ export class KafkaSubscription implements Subscription {
   /** Whether a fetch was answered since the last look. */
   private fetches = false;
   private silentLooks = 0;
-  private rejoining = false;
-  /** Grows until the group is joined: a client that starts is not yet one that consumes. */
+  /** Grows until a broker answers a fetch: a client that starts is not yet one that consumes. */
   private revivalMs = REVIVAL_MIN_MS;
   private closing: Promise<void> | undefined;
   private fatal: KafkaFault | undefined;
-  /** Resolves when the client has joined its group, or given up. Another may stand in its place by then. */
-  private joined: Promise<void> = Promise.resolve();
+  private living: Promise<void> = Promise.resolve();
+  private giveUpClient: (reason: unknown) => void = () => undefined;
   private readonly ended = new AbortController();
 
   private constructor(private readonly options: SubscriptionOptions) {
-    const { client, group, names, sessionTimeoutMs } = options;
+    const { names, sessionTimeoutMs } = options;
     this.generation = new Generation(0, sessionTimeoutMs, {});
     this.pages = new Pages({
       pageSize: options.pageSize,
@@ -70,24 +68,6 @@ export class KafkaSubscription implements Subscription {
       generation: () => this.generation,
       internal: (topic) => names.internal(topic),
     });
-    this.consumer = client.consumer({
-      groupId: names.external(group),
-      sessionTimeout: sessionTimeoutMs,
-      rebalanceTimeout: REBALANCE_TIMEOUT_MS,
-      heartbeatInterval: HEARTBEAT_INTERVAL_MS,
-      minBytes: 1,
-      maxWaitTimeInMs: MAX_WAIT_MS,
-      maxBytes: FETCH_BYTES_MAX,
-      maxBytesPerPartition: PARTITION_BYTES_MAX,
-      allowAutoTopicCreation: false,
-      retry: {
-        initialRetryTime: 100,
-        maxRetryTime: 1_000,
-        retries: 20,
-        restartOnFailure: async (error) => this.restarts(error),
-      },
-    });
-    this.listen();
     this.beating = setInterval(() => {
       void this.beat();
       this.look();
@@ -98,7 +78,9 @@ export class KafkaSubscription implements Subscription {
   static async open(options: SubscriptionOptions): Promise<KafkaSubscription> {
     const subscription = new KafkaSubscription(options);
     try {
-      await subscription.start();
+      const client = await subscription.connect();
+      // Not awaited: joining takes as long as the other members need to finish what they have under way.
+      subscription.living = subscription.live(client);
       return subscription;
     } catch (error) {
       await subscription.close();
@@ -130,22 +112,85 @@ export class KafkaSubscription implements Subscription {
     return this.closing;
   }
 
-  private async start(): Promise<void> {
+  /** A client that knows the topics and has not joined. @throws what it threw. */
+  private async connect(): Promise<Consumer> {
     const { names, topics } = this.options;
-    await this.consumer.connect();
-    if (!this.ended.signal.aborted)
-      await this.consumer.subscribe({ topics: topics.map((topic) => names.external(topic)), fromBeginning: true });
-    // Closed meanwhile, by somebody who found nothing to disconnect yet.
-    if (this.ended.signal.aborted) return this.consumer.disconnect();
-    // Not awaited: joining takes as long as the other members need to finish what they have under way.
-    this.joined = this.consumer
-      .run({
+    const client = this.create();
+    try {
+      await client.connect();
+      await client.subscribe({ topics: topics.map((topic) => names.external(topic)), fromBeginning: true });
+      return client;
+    } catch (error) {
+      await disconnect(client);
+      throw error;
+    }
+  }
+
+  private create(): Consumer {
+    const { client, group, names, sessionTimeoutMs } = this.options;
+    return client.consumer({
+      groupId: names.external(group),
+      sessionTimeout: sessionTimeoutMs,
+      rebalanceTimeout: REBALANCE_TIMEOUT_MS,
+      heartbeatInterval: HEARTBEAT_INTERVAL_MS,
+      minBytes: 1,
+      maxWaitTimeInMs: MAX_WAIT_MS,
+      maxBytes: FETCH_BYTES_MAX,
+      maxBytesPerPartition: PARTITION_BYTES_MAX,
+      metadataMaxAge: METADATA_AGE_MAX_MS,
+      allowAutoTopicCreation: false,
+      retry: {
+        initialRetryTime: 100,
+        maxRetryTime: 1_000,
+        retries: 20,
+        // Beside ours its own would make a second member.
+        restartOnFailure: () => Promise.resolve(false),
+      },
+    });
+  }
+
+  /**
+   * Consumes with one client after the other until it is closed, or cannot go on for good. There is one at a time, gone before the next joins: two
+   * would be two members. It is a new one, since an old one keeps broken connections and addresses of brokers that are gone.
+   */
+  private async live(first: Consumer): Promise<void> {
+    const { signal } = this.ended;
+    for (let next = Promise.resolve(first); ; next = this.connect()) {
+      const reason = await next.then((client) => this.serve(client)).catch((error: unknown) => error);
+      if (signal.aborted) return;
+      const fault = this.options.faultOf(reason);
+      if (endsProcess(fault)) return this.end(fault);
+      this.options.onActivity('reconnect');
+      this.options.onError(fault);
+      await pause(this.revivalMs, signal);
+      this.revivalMs = Math.min(this.revivalMs * 2, REVIVAL_MAX_MS);
+      if (signal.aborted) return;
+    }
+  }
+
+  /** Joins and consumes until the client cannot go on, or we close. Answers why. */
+  private async serve(client: Consumer): Promise<unknown> {
+    const { promise: over, resolve } = Promise.withResolvers<unknown>();
+    this.giveUpClient = resolve;
+    [this.gathers, this.fetches, this.silentLooks] = [false, false, 0];
+    this.listen(client, resolve);
+    const { signal } = this.ended;
+    signal.addEventListener('abort', resolve);
+    try {
+      if (signal.aborted) return undefined;
+      // Resolves when it has joined or given up. It forgets a join that is under way: disconnected before its end, it would become a member that nobody can stop any more.
+      await client.run({
         autoCommit: false,
         eachBatchAutoResolve: false,
         partitionsConsumedConcurrently: PARTITIONS_AT_ONCE_MAX,
         eachBatch: (payload) => this.take(payload),
-      })
-      .catch((error: unknown) => void this.revive(error));
+      });
+      return await over;
+    } finally {
+      signal.removeEventListener('abort', resolve);
+      await disconnect(client);
+      this.generation.replace();
+    }
   }
 
   private async take(payload: EachBatchPayload): Promise<void> {
@@ -154,37 +199,31 @@ export class KafkaSubscription implements Subscription {
     await this.pages.add(payload);
   }
 
-  private listen(): void {
-    const { consumer, options } = this;
-    const { GROUP_JOIN, REBALANCING, HEARTBEAT, FETCH, CRASH } = consumer.events;
-    consumer.on(REBALANCING, () => (this.gathers = true));
-    consumer.on(GROUP_JOIN, ({ payload: { memberId, memberAssignment } }) => {
+  private listen(client: Consumer, giveUp: (reason: unknown) => void): void {
+    const { options } = this;
+    const { GROUP_JOIN, REBALANCING, HEARTBEAT, FETCH, CRASH } = client.events;
+    client.on(REBALANCING, () => (this.gathers = true));
+    client.on(GROUP_JOIN, ({ payload: { memberId, memberAssignment } }) => {
       this.gathers = false;
       this.memberId = memberId;
       const before = this.generation;
       before.replace();
       this.generation = new Generation(before.epoch + 1, options.sessionTimeoutMs, memberAssignment);
-      this.revivalMs = REVIVAL_MIN_MS;
       if (this.closing !== undefined) this.generation.end();
       this.lastFetchMs = performance.now();
       options.onActivity('rebalance');
     });
-    consumer.on(HEARTBEAT, ({ payload: { memberId } }) => {
+    client.on(HEARTBEAT, ({ payload: { memberId } }) => {
       if (memberId === this.memberId) this.generation.heard();
       else this.generation.replace();
     });
-    consumer.on(FETCH, () => {
+    client.on(FETCH, () => {
       this.lastFetchMs = performance.now();
       this.fetches = true;
+      this.revivalMs = REVIVAL_MIN_MS;
       if (this.gathers) this.generation.replace();
     });
-    consumer.on(CRASH, ({ payload: { error, restart } }) => {
-      this.fetches = false;
-      if (this.closing !== undefined || this.rejoining) return;
-      if (!restart) return void this.revive(error);
-      options.onActivity('reconnect');
-      options.onError(options.faultOf(error));
-    });
+    client.on(CRASH, ({ payload: { error } }) => giveUp(error));
   }
 
   /** Long work must not look like death; the client itself beats between fetches only. */
@@ -202,60 +241,20 @@ export class KafkaSubscription implements Subscription {
 
   /**
    * kafkajs 2.2.4 does not repeat a wish to join, or a question for its partitions, that gets no answer: it fetches on with those that it had. It is
-   * no member then and never beats again, or it is one with other partitions, which stand still. It may still find out by its next heartbeat; where
-   * fetches are answered while the generation stays over, it has not.
+   * no member then and never beats again, or it is one with other partitions, which stand still; or it asks a coordinator that is silent again and
+   * again. It may still find out; where fetches are answered while the generation stays over, it has not.
    */
   private look(): void {
-    const isSilent = this.fetches && this.generation.isStale();
+    if (!this.generation.isStale()) this.silentLooks = 0;
+    else if (this.fetches) this.silentLooks++;
     this.fetches = false;
-    this.silentLooks = isSilent ? this.silentLooks + 1 : 0;
-    if (this.silentLooks < SILENT_LOOKS_MAX || this.rejoining || this.closing !== undefined) return;
-    this.joined = this.rejoin();
-  }
-
-  private async rejoin(): Promise<void> {
-    const { onActivity, onError } = this.options;
-    this.rejoining = true;
+    if (this.silentLooks < SILENT_LOOKS_MAX) return;
+    this.silentLooks = 0;
     this.generation.replace();
-    onActivity('reconnect');
-    onError(new Error('the group does not know this consumer, which fetched all the same: it joins anew'));
-    let failure: { error: unknown } | undefined;
-    try {
-      await this.consumer.stop();
-      await this.start();
-    } catch (error) {
-      failure = { error };
-    }
-    this.rejoining = false;
-    if (failure !== undefined) void this.revive(failure.error);
-  }
-
-  /** The client gives up at some errors that pass: it is begun anew until it goes on, or cannot. */
-  private async revive(error: unknown): Promise<void> {
-    let fault = this.options.faultOf(error);
-    while (!this.ended.signal.aborted) {
-      if (endsProcess(fault)) return this.end(fault);
-      this.options.onActivity('reconnect');
-      this.options.onError(fault);
-      const milliseconds = this.revivalMs;
-      this.revivalMs = Math.min(milliseconds * 2, REVIVAL_MAX_MS);
-      await pause(milliseconds, this.ended.signal);
-      if (this.ended.signal.aborted) return;
-      try {
-        return await this.start();
-      } catch (again) {
-        fault = this.options.faultOf(again);
-      }
-    }
-  }
-
-  /** Everything may heal but what somebody has taken from us. */
-  private restarts(error: Error): boolean {
-    return this.closing === undefined && !this.rejoining && !endsProcess(this.options.faultOf(error));
+    this.giveUpClient(new Error('the group does not know this consumer, which fetched all the same: it joins anew'));
   }
 
   private end(fault: KafkaFault): void {
-    if (this.closing !== undefined || this.fatal !== undefined) return;
     this.fatal = fault;
     this.generation.end();
     this.options.onFatal(fault);
@@ -269,23 +268,18 @@ export class KafkaSubscription implements Subscription {
   }
 
   private async stop(): Promise<void> {
-    this.ended.abort();
     this.generation.end();
+    this.ended.abort();
     this.pages.close();
     const timer = AbortSignal.timeout(CLOSE_TIMEOUT_MS);
     const timedOut = new Promise<void>((resolve) => timer.addEventListener('abort', () => resolve()));
-    // The client forgets a join that is under way: disconnected before its end, it would become a member that nobody can stop any more.
-    const gone = this.settled().then(() => this.consumer.disconnect());
-    gone.catch(() => undefined);
     try {
-      await Promise.race([gone, timedOut]);
+      await Promise.race([this.living, timedOut]);
     } finally {
       clearInterval(this.beating);
     }
   }
-
-  /** Resolves when no join is under way. */
-  private async settled(): Promise<void> {
-    for (let awaited: Promise<void> | undefined; awaited !== this.joined;) await (awaited = this.joined);
-  }
 }
+
+/** Waits for what is under way, and leaves the group where the client is in it. */
+const disconnect = (client: Consumer): Promise<void> => client.disconnect().catch(() => undefined);

@@ -212,7 +212,13 @@ export class KafkaTopics {
   }
 
   private async configs(names: readonly string[]): Promise<Map<string, Map<string, Entry>>> {
-    const configNames = ['retention.ms', 'cleanup.policy', 'max.message.bytes', 'min.insync.replicas'];
+    const configNames = [
+      'retention.ms',
+      'cleanup.policy',
+      'compression.type',
+      'max.message.bytes',
+      'min.insync.replicas',
+    ];
     try {
       const { resources } = await this.admin.describeConfigs({
         includeSynonyms: false,
@@ -241,6 +247,11 @@ export class KafkaTopics {
   }
 }
 
-/** A compacted topic keeps the last message of each key for good. */
-const policyOf = (retentionMs: number, compacted = false): Record<string, string> =>
-  compacted ? { 'cleanup.policy': 'compact' } : { 'retention.ms': String(retentionMs) };
+/**
+ * A compacted topic keeps the last message of each key for good. Whoever publishes may compress as he likes; the broker unpacks it, since our client
+ * reads gzip only.
+ */
+const policyOf = (retentionMs: number, compacted = false): Record<string, string> => ({
+  ...(compacted ? { 'cleanup.policy': 'compact' } : { 'retention.ms': String(retentionMs) }),
+  'compression.type': 'uncompressed',
+});
