@@ -136,7 +136,8 @@ export class Importer {
     if (code === 0) return this.#counted(history, child.told);
     // It was killed, be it with its last words said, or the server was away in a way that it may not wait out: the same command goes on. Rows it
     // would not take are no such case.
-    if (child.signalCode === null && child.told.trim().startsWith('{')) throw new Error(`the import ended with ${code}: ${child.told}`);
+    if (child.signalCode === null && child.told.trim().startsWith('{'))
+      throw new Error(`the import ended with ${code}: ${child.told}`);
     if (child.signalCode === null) this.gaveUp += 1;
     return undefined;
   }

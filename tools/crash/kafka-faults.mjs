@@ -117,6 +117,15 @@ export const KAFKA_FAULTS = {
       return worst;
     },
 
+    'one of three nodes is frozen, and wakes up': async ({ engine, random, isInStep, flowing }) => {
+      await inStep(isInStep);
+      const node = random.between(1, 3);
+      await engine.freeze(node);
+      const frozen = await flowing({ beside: true });
+      await engine.thaw(node);
+      return slower(frozen, await flowing());
+    },
+
     'two of three nodes are down for a while': async ({ engine, random, isInStep, unavailable, flowing }) => {
       await inStep(isInStep);
       const left = random.between(1, 3);

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import kafkajs from 'kafkajs';
 
 const READ_TIMEOUT_MS = 120_000;
+const METADATA_AGE_MAX_MS = 5_000;
 
 /**
  * What another team would use: a plain client of Kafka, by the names of topics alone. It shares nothing with the adapter of the services.
@@ -37,6 +38,8 @@ export class KafkaClient {
     // It finds its way again by itself: every failure has it ask for the leaders anew.
     this.#producer ??= this.#kafka.producer({
       allowAutoTopicCreation: false,
+      // Of a node that is frozen it would not ask by itself.
+      metadataMaxAge: METADATA_AGE_MAX_MS,
       createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
       retry: { retries: 0 },
     });
