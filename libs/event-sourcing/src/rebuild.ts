@@ -8,6 +8,7 @@ import {
   quoteName,
   SwapBusyError,
   swapTwins,
+  whileAlive,
   type Database,
   type Twins,
 } from '@vafa/persistence';
@@ -76,8 +77,6 @@ const LOCK_WAIT_MS = 2_000;
 const REMAINDER_EVENTS_MAX = READER_PAGE_SIZE_MAX;
 const SNAPSHOT_WAIT_MS = 2_000;
 const SNAPSHOT_POLL_MS = 20;
-/** The server ends a transaction in which nothing happens after 4 s, and that is right for a process that is frozen. */
-const SIGN_OF_LIFE_MS = 1_000;
 /** The reader works for longer than it stands still between two attempts. */
 const ATTEMPT_PAUSE_MS = 3_000;
 const SWAP_PATIENCE_MS = 30 * 60_000;
@@ -301,16 +300,6 @@ const isUnderWay = (state: RebuildState): boolean =>
   state === 'folding' || state === 'indexing' || state === 'swapping';
 
 const lockName = (name: string): string => `rebuild ${name}`;
-
-/** Keeps the transaction of a connection open while `work` is done elsewhere. Where the connection breaks, its next statement tells. */
-const whileAlive = async (client: pg.Client, work: () => Promise<void>): Promise<void> => {
-  const sign = setInterval(() => void client.query('select').catch(() => undefined), SIGN_OF_LIFE_MS);
-  try {
-    await work();
-  } finally {
-    clearInterval(sign);
-  }
-};
 
 const now = async (client: pg.Client): Promise<string> =>
   (await client.query<{ now: string }>('select clock_timestamp()::text as now')).rows[0]?.now ?? '';
