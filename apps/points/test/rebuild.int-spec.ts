@@ -233,11 +233,11 @@ describe('a rebuild of the read models', () => {
       await ask(`select pg_terminate_backend(pid) from pg_locks
         where locktype = 'advisory' and (classid::bigint << 32 | objid::bigint) = hashtextextended('rebuild points', 0)`);
       await reader.end();
-      await eventually(async () => expect((await report()).body.rebuild.state).toMatch(/interrupted|failed/));
+      // Whoever lost the lock lets row and tables be: they may be those of another process by now.
+      await pause(1_000);
+      expect((await report()).body.rebuild.state).toBe('interrupted');
       expect(await contents()).toEqual(before);
-      await ask(
-        'create schema if not exists points_next; create table if not exists points_next.left_over (n integer)',
-      );
+      await ask('create table points_next.left_over (n integer)');
       expect(await rebuild()).toMatchObject({ state: 'done' });
       expect(await contents()).toEqual(before);
       expect(await ask(`select from pg_namespace where nspname in ('points_next', 'points_old')`)).toEqual([]);
