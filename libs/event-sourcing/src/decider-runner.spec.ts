@@ -139,6 +139,19 @@ describe('DeciderRunner', () => {
     expect(log.events).toHaveLength(3);
   });
 
+  it('reads a stream from its beginning where the store has lost what the state in memory stands on', async () => {
+    const { runner, cache } = setUp(log);
+    await runner.run([to('a', { fill: 10 })], OPTIONS);
+    cache.set('a', { revision: 2, state: { balance: 99 } });
+    cache.set('b', { revision: 0, state: { balance: 99 } });
+    const page = [to('a', { spend: 4 }), to('a', { spend: 7 }), to('b', { fill: 1 })];
+    expect(brief(await runner.run(page, { timeoutMs: 1_000 }))).toEqual([[1], 6, [0]]);
+    expect([cache.get('a'), cache.get('b')]).toEqual([
+      { revision: 1, state: { balance: 6 } },
+      { revision: 0, state: { balance: 1 } },
+    ]);
+  });
+
   it('starts from a snapshot, and catches up with the tail where it lags', async () => {
     await setUp(log).runner.run([to('a', { fill: 10 }), to('a', { fill: 5 })], OPTIONS);
     const { store, runner } = setUp(log, new Map([['a', { revision: 0, state: { balance: 10 } }]]));

@@ -69,7 +69,7 @@ export class DeciderRunner<Command, State, E extends DomainEvent, Rejection> {
    * serves as its `suspectedAfter`: mostly it still is the state's own, and nothing has to be looked for.
    */
   async prepare(streamIds: Iterable<string>): Promise<void> {
-    const { cache, decider, snapshots } = this.options;
+    const { cache, snapshots } = this.options;
     const missing = [...new Set(streamIds)].filter((streamId) => cache.get(streamId) === undefined);
     for (let i = 0; i < missing.length; i += STREAMS_PER_LOAD_MAX) {
       const page = missing.slice(i, i + STREAMS_PER_LOAD_MAX);
@@ -77,7 +77,7 @@ export class DeciderRunner<Command, State, E extends DomainEvent, Rejection> {
       for (const streamId of page) {
         // Somebody may have come further in the meantime.
         if (cache.get(streamId) !== undefined) continue;
-        cache.set(streamId, found.get(streamId) ?? { revision: NO_STREAM, state: decider.initial(streamId) });
+        cache.set(streamId, found.get(streamId) ?? this.unread(streamId));
       }
     }
   }
@@ -138,11 +138,13 @@ export class DeciderRunner<Command, State, E extends DomainEvent, Rejection> {
     for (let i = 0; i < missing.length; i += STREAMS_PER_LOAD_MAX) {
       const page = missing.slice(i, i + STREAMS_PER_LOAD_MAX);
       const found = await this.options.snapshots(page.map((work) => work.streamId));
-      for (const work of page) {
-        const initial = { revision: NO_STREAM, state: this.options.decider.initial(work.streamId) };
-        work.base = found.get(work.streamId) ?? initial;
-      }
+      for (const work of page) work.base = found.get(work.streamId) ?? this.unread(work.streamId);
     }
+  }
+
+  /** A stream's state before its first event. */
+  private unread(streamId: string): StreamState<State> {
+    return { revision: NO_STREAM, state: this.options.decider.initial(streamId) };
   }
 
   /** True where every outcome stands; false where the stream has to be caught up with before deciding again. */
@@ -172,6 +174,8 @@ export class DeciderRunner<Command, State, E extends DomainEvent, Rejection> {
         this.conclude(work, chunk);
         return true;
       }
+      // The store has lost what this state stands on, as after a failover to a copy that lagged: only the stream itself can be believed.
+      if (outcome.status === 'conflict' && outcome.actual < chunk.expected) work.base = this.unread(work.streamId);
     } catch (error) {
       if (!isRetryable(error)) {
         cache.delete(work.streamId);

@@ -8,6 +8,7 @@ import {
   quoteName,
   SwapBusyError,
   swapTwins,
+  whileAlive,
   type Database,
   type Twins,
 } from '@vafa/persistence';
@@ -76,8 +77,6 @@ const LOCK_WAIT_MS = 2_000;
 const REMAINDER_EVENTS_MAX = READER_PAGE_SIZE_MAX;
 const SNAPSHOT_WAIT_MS = 2_000;
 const SNAPSHOT_POLL_MS = 20;
-/** The server ends a transaction in which nothing happens after 4 s, and that is right for a process that is frozen. */
-const SIGN_OF_LIFE_MS = 1_000;
 /** The reader works for longer than it stands still between two attempts. */
 const ATTEMPT_PAUSE_MS = 3_000;
 const SWAP_PATIENCE_MS = 30 * 60_000;
@@ -109,8 +108,7 @@ export class Rebuild<E extends DomainEvent> {
            on conflict (name) do update set state = 'folding', events = 0, goal = 0, started_at = clock_timestamp(), finished_at = null, failure = null`,
           [name],
         );
-        const signal = AbortSignal.any([this.closing.signal, lock.lost]);
-        this.running = this.run(signal).finally(async () => {
+        this.running = this.run(lock.lost).finally(async () => {
           this.running = undefined;
           await lock.release().catch(() => undefined);
         });
@@ -143,8 +141,9 @@ export class Rebuild<E extends DomainEvent> {
     await this.running;
   }
 
-  private async run(signal: AbortSignal): Promise<void> {
+  private async run(lost: AbortSignal): Promise<void> {
     const { database, twins, projections } = this.options;
+    const signal = AbortSignal.any([this.closing.signal, lost]);
     this.applied = 0;
     const { store, prefix, codec } = this.options;
     await using tail = new LogTail(store, codec, prefix, READER_PAGE_SIZE_MAX, signal);
@@ -159,13 +158,14 @@ export class Rebuild<E extends DomainEvent> {
       await this.note('swapping');
       await this.swap(tail, fresh, signal);
     } catch (error) {
-      await this.giveUp(error, signal);
+      await this.giveUp(error, lost);
     }
   }
 
   /** Folds until what is left is little, or grows faster than it is folded. */
   private async catchUp(tail: LogTail<E>, fresh: readonly Projection<E>[], signal: AbortSignal): Promise<void> {
     for (let left = Infinity; ;) {
+      signal.throwIfAborted();
       const goal = await this.goal();
       if (goal - this.applied <= REMAINDER_EVENTS_MAX || goal - this.applied >= left) return;
       left = goal - this.applied;
@@ -245,6 +245,8 @@ export class Rebuild<E extends DomainEvent> {
       `update ${quoteName(rebuilds)} set state = 'done', events = $2, goal = $2, finished_at = clock_timestamp() where name = $1`,
       [name, this.applied],
     );
+    // Without the lock these may be the half-built tables of another process.
+    signal.throwIfAborted();
     await swapTwins(client, twins);
     await client.query('commit');
   }
@@ -283,34 +285,34 @@ export class Rebuild<E extends DomainEvent> {
     );
   }
 
-  private async giveUp(error: unknown, signal: AbortSignal): Promise<void> {
+  private async giveUp(error: unknown, lost: AbortSignal): Promise<void> {
     const { database, twins, onError } = this.options;
+    const isStopped = this.closing.signal.aborted;
     const message = error instanceof Error ? error.message : String(error);
     try {
-      await this.note('failed', signal.aborted ? 'the service was stopped' : message);
-      await database.transaction((work) => dropTwins(work, twins));
+      assertHeld(lost);
+      await this.note('failed', isStopped ? 'the service was stopped' : message);
+      await database.transaction((work) => {
+        assertHeld(lost);
+        return dropTwins(work, twins);
+      });
     } catch (left) {
       // Whatever stays is removed by the next rebuild.
       onError?.(left);
     }
-    if (!signal.aborted) onError?.(error);
+    if (!isStopped && !lost.aborted) onError?.(error);
   }
 }
 
 const isUnderWay = (state: RebuildState): boolean =>
   state === 'folding' || state === 'indexing' || state === 'swapping';
 
-const lockName = (name: string): string => `rebuild ${name}`;
-
-/** Keeps the transaction of a connection open while `work` is done elsewhere. Where the connection breaks, its next statement tells. */
-const whileAlive = async (client: pg.Client, work: () => Promise<void>): Promise<void> => {
-  const sign = setInterval(() => void client.query('select').catch(() => undefined), SIGN_OF_LIFE_MS);
-  try {
-    await work();
-  } finally {
-    clearInterval(sign);
-  }
+/** Row and tables may be those of another process by now. @throws where the lock is lost. */
+const assertHeld = (lost: AbortSignal): void => {
+  if (lost.aborted) throw new Error('the rebuild was interrupted: the connection that held its lock broke');
 };
+
+const lockName = (name: string): string => `rebuild ${name}`;
 
 const now = async (client: pg.Client): Promise<string> =>
   (await client.query<{ now: string }>('select clock_timestamp()::text as now')).rows[0]?.now ?? '';

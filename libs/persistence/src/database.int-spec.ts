@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { deferred, eventually, withTestDatabase } from '@vafa/testing';
 import fc from 'fast-check';
+import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 import { Column, Entity, PrimaryColumn } from 'typeorm';
@@ -11,6 +12,7 @@ import type { MigrationSet } from './migrate.js';
 import { OrderedLog } from './ordered-log.js';
 import { isTransient } from './transient.js';
 import type { UnitOfWork } from './unit-of-work.js';
+import { whileAlive } from './while-alive.js';
 
 class Shelves1700000000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
@@ -216,6 +218,14 @@ describe('Database', () => {
     await eventually(() => database.transaction(lock), 30_000);
     asleep.resolve();
     await expect(sleeper.catch((error: unknown) => isTransient(error))).resolves.toBe(true);
+  }, 60_000);
+
+  it('keeps a transaction whose process waits for something else and gives signs of life', async () => {
+    const kept = database.transaction(async (uow) => {
+      const waited = await whileAlive(uow, () => pause(6_000, 'waited'));
+      return [waited, await uow.query('select 1 as one')];
+    });
+    await expect(kept).resolves.toEqual(['waited', [{ one: 1 }]]);
   }, 60_000);
 
   it('does not wait for a lock for ever, and what then fails may be tried again', async () => {

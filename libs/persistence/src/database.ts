@@ -77,7 +77,7 @@ export class Database implements Querier {
 
   /**
    * Runs `work` in one transaction on one connection and commits, or rolls back where it throws. Inside, use only what `work` is given, and wait
-   * for nothing else: after 4 s without a statement the server ends it, and after 3 s of waiting for a lock the statement fails.
+   * for nothing else, unless `whileAlive`: after 4 s without a statement the server ends it, and after 3 s of waiting for a lock the statement fails.
    * @throws what `work` threw; or the commit's own error, after which the outcome is unknown where `isTransient` says so.
    */
   async transaction<T>(work: (uow: UnitOfWork) => Promise<T>): Promise<T> {

@@ -23,6 +23,7 @@ export {
   type StalledSessionsOptions,
 } from './stalled-sessions.js';
 export { acquireSessionLock, type SessionLock } from './session-lock.js';
+export { whileAlive } from './while-alive.js';
 export {
   createTwins,
   dropTwins,

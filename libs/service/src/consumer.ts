@@ -7,7 +7,7 @@ import type { Metrics } from './metrics.js';
 /** The transport that hands a service's topics to its handlers, with its metrics and its place in readiness. */
 export const createConsumer = <Config>(
   definition: ServiceDefinition<Config>,
-  { bus, deadLetters, logger, metrics, health }: ServiceContext<Config>,
+  { bus, deadLetters, eventStore, logger, metrics, health }: ServiceContext<Config>,
 ): VafaTransport => {
   const { topics, group, ignoredTypes = [] } = definition;
   const dead = metrics.counter({
@@ -22,6 +22,7 @@ export const createConsumer = <Config>(
     ignoredTypes,
     deadLetters,
     decode: decodeMessage,
+    areWell: () => eventStore.ping(),
     onDeadLetters: (letters) => {
       for (const { topic, kind } of letters) dead.inc({ topic, kind });
       tellLetters(logger, letters);

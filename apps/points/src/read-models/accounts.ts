@@ -1,5 +1,5 @@
 import type { DecodedEvent, EventCodec, EventStore, Revision, StreamState } from '@vafa/event-sourcing';
-import type { Querier, UnitOfWork } from '@vafa/persistence';
+import { whileAlive, type Querier, type UnitOfWork } from '@vafa/persistence';
 import { accountOf, pointsAccount, streamOf, type PointsAccount } from '../domain/account.js';
 import type { Lot } from '../domain/lots.js';
 import type { PointsEvent } from '../events/points-event.js';
@@ -43,7 +43,7 @@ export class AccountSnapshots {
       [streamIds.map(accountOf)],
     );
     const lagging = rows.filter((row) => row.state_revision < row.revision);
-    const tails = await this.tails(lagging);
+    const tails = await this.tails(lagging, from);
     return new Map(
       rows.map((row) => {
         const streamId = streamOf(row.account_id);
@@ -62,10 +62,14 @@ export class AccountSnapshots {
     );
   }
 
-  private async tails(lagging: readonly SnapshotRow[]): Promise<Map<string, DecodedEvent<PointsEvent>[]>> {
+  private async tails(
+    lagging: readonly SnapshotRow[],
+    from: Querier,
+  ): Promise<Map<string, DecodedEvent<PointsEvent>[]>> {
     if (lagging.length === 0) return new Map();
     const after = new Map(lagging.map((row) => [streamOf(row.account_id), row.state_revision]));
-    const stored = await this.store.load([...after.keys()], after);
+    // A projection reads within its transaction, and a store that is slow or away for a while would outlast it.
+    const stored = await whileAlive(from, () => this.store.load([...after.keys()], after));
     return new Map(
       [...stored].map(([streamId, events]) => [streamId, events.map((event) => this.codec.decode(event))]),
     );

@@ -4,7 +4,7 @@ import { NestFactory } from '@nestjs/core';
 import { Payload } from '@nestjs/microservices';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Database, isTransient, migrate } from '@vafa/persistence';
-import { eventually, FreezingProxy, withTestDatabase } from '@vafa/testing';
+import { deferred, eventually, FreezingProxy, withTestDatabase } from '@vafa/testing';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
@@ -224,3 +224,60 @@ it('takes a database that does not answer for a failure of the moment, which cos
   await frozen.close();
   await proxy.close();
 }, 120_000);
+
+it.each<[string, () => Promise<unknown>]>([
+  ['is away', () => Promise.reject(new Error('no connection'))],
+  ['does not answer', () => new Promise(() => undefined)],
+])(
+  'costs a message none of its attempts while what its handler waits for %s, though the database does',
+  async (words, silent) => {
+    const back = deferred();
+    let isAway = true;
+    let asked = 0;
+    const parked: string[] = [];
+    const handled: number[] = [];
+    @Controller()
+    class Waiter {
+      @EventPagePattern('number')
+      async take(@Payload() events: readonly InboundEvent<number>[]): Promise<void> {
+        if (isAway) await back.promise;
+        if (events.some(({ data }) => data === 2)) await new Promise(() => undefined);
+        handled.push(...events.map(({ data }) => data));
+      }
+    }
+    @Module({ controllers: [Waiter] })
+    class Service {}
+    const app = await NestFactory.create(Service, new FastifyAdapter(), { logger: false });
+    const memory = new MemoryMessageBus();
+    await memory.ensureTopics([{ name: 'numbers', partitions: 1, retentionMs: 3_600_000 }]);
+    const transport = new VafaTransport({
+      bus: memory,
+      group: `waits-${words.replaceAll(' ', '-')}`,
+      topics: ['numbers'],
+      decode,
+      deadLetters: new PostgresDeadLetters(database, memory, randomBytes(32)),
+      areWell: async () => {
+        asked++;
+        if (isAway) await silent();
+      },
+      attemptsMax: 1,
+      handlerTimeoutMs: 200,
+      onDeadLetters: (letters) => parked.push(...letters.map(({ reason }) => reason)),
+    });
+    connectTransport(app, transport);
+    await app.startAllMicroservices();
+    await memory.publish([number(1)]);
+    await eventually(() => expect(asked).toBeGreaterThanOrEqual(2));
+    isAway = false;
+    back.resolve();
+    await eventually(() => expect(handled).toContain(1));
+    expect(parked).toEqual([]);
+
+    // Where everything answers, a handler that does not end is at fault itself.
+    await memory.publish([number(2)]);
+    await eventually(() => expect(parked).toEqual([expect.stringContaining('did not end within 200 ms')]));
+    await app.close();
+    await memory.close();
+  },
+  120_000,
+);

@@ -27,8 +27,8 @@ export type PageWork = {
   readonly concurrencyMax: number;
   /** Calls the handlers with these items, in one go where they take pages. */
   readonly call: (items: readonly Item[]) => Promise<void>;
-  /** Whether dead letters can be kept now. Asked once a handler ran out of time: it may have waited for the same database. */
-  readonly canKeepLetters: () => Promise<boolean>;
+  /** Whether what a handler may have waited for answers. Asked once one ran out of time. */
+  readonly areOthersWell: () => Promise<boolean>;
   /** Told of the first few failures. */
   readonly onError: (error: unknown) => void;
 };
@@ -153,7 +153,7 @@ export class PageWorker {
       } catch (error) {
         if (this.reports++ < REPORTS_MAX) this.work.onError(error);
         const isAway =
-          isTransientFailure(error) || (error instanceof HandlerTimeout && !(await this.work.canKeepLetters()));
+          isTransientFailure(error) || (error instanceof HandlerTimeout && !(await this.work.areOthersWell()));
         if (!isAway) return { error };
       }
       await this.pauseOrAbandon(milliseconds);

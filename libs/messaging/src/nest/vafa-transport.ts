@@ -28,6 +28,11 @@ export type VafaTransportOptions = {
   readonly concurrencyMax?: number;
   /** Types on these topics that this service leaves alone. Any other type without a handler goes to the dead letters. */
   readonly ignoredTypes?: readonly string[];
+  /**
+   * Asks what handlers work with besides the database of the dead letters, once one of them ran out of time. It rejects, or does not answer
+   * within 5 s, while that is away, and the message then keeps its attempts.
+   */
+  readonly areWell?: () => Promise<unknown>;
   /** Told of what went to the dead letters, for metrics and logs. */
   readonly onDeadLetters?: (letters: readonly { topic: string; kind: LetterKind; reason: string }[]) => void;
   /** Told once when partitions stop, since no further dead letter is kept. */
@@ -38,8 +43,8 @@ export type VafaTransportOptions = {
 
 const DEFAULTS = { pageSize: 2_000, attemptsMax: 5, backoffMs: 100, handlerTimeoutMs: 30_000, concurrencyMax: 64 };
 const HEARTBEAT_INTERVAL_MS = 1_000;
-/** A store of dead letters that takes longer to answer is as good as away. */
-const LETTERS_ANSWER_MS_MAX = 5_000;
+/** What takes longer to answer is as good as away. */
+const OTHERS_ANSWER_MS_MAX = 5_000;
 /** The unit of everything that is handled one by one; no event type is empty. */
 const ONE_BY_ONE = '';
 
@@ -51,8 +56,8 @@ type ParkedCache = { readonly epoch: number; readonly any: boolean };
  * gets an array of events, each key in its order. An offset moves once every handler of its page has ended, whatever form its answer has.
  *
  * A message that is not valid goes to the dead letters at once. One whose handler fails again and again goes there after its attempts, and
- * its key's later messages behind it. While something is merely away (a database, also one that does not answer), the same page is tried again until
- * it is back.
+ * its key's later messages behind it. While something is merely away (a database, also one that does not answer; see `areWell`), the same page is tried
+ * again until it is back.
  */
 export class VafaTransport extends Server implements CustomTransportStrategy {
   override readonly propagatesEventHandlerErrors = true;
@@ -174,7 +179,7 @@ export class VafaTransport extends Server implements CustomTransportStrategy {
       ...this.settings,
       batch,
       call: (called) => this.call(batch, called),
-      canKeepLetters: () => this.canKeepLetters(batch),
+      areOthersWell: () => this.areOthersWell(batch),
       onError: (error) => this.report(error),
     });
     const unitOf = (type: string): string => (this.listeners.get(type)?.page === true ? type : ONE_BY_ONE);
@@ -184,14 +189,15 @@ export class VafaTransport extends Server implements CustomTransportStrategy {
     return worker;
   }
 
-  private async canKeepLetters({ topic }: Batch): Promise<boolean> {
-    const { deadLetters, group } = this.options;
+  /** Whether the dead letters, whose database is mostly that of the handlers, and what else these work with answer. */
+  private async areOthersWell({ topic }: Batch): Promise<boolean> {
+    const { areWell, deadLetters, group } = this.options;
     const waiting = new AbortController();
-    const answered = deadLetters.anyParked(group, topic).then(
+    const answered = Promise.all([deadLetters.anyParked(group, topic), areWell?.()]).then(
       () => true,
       () => false,
     );
-    const silent = pause(LETTERS_ANSWER_MS_MAX, waiting.signal).then(() => false);
+    const silent = pause(OTHERS_ANSWER_MS_MAX, waiting.signal).then(() => false);
     return Promise.race([answered, silent]).finally(() => waiting.abort());
   }
 
