@@ -138,6 +138,9 @@ export const KAFKA_FAULTS = {
   },
 };
 
+/** Those that a short run leaves out unless they are asked for: whoever has a frozen node waits ten seconds for each of its answers. */
+export const LONG_FAULTS = new Set(['one of three nodes is frozen, and wakes up']);
+
 const slower = (one, other) => (one === undefined || other.oursMs > one.oursMs ? other : one);
 
 /** Resolves when no consumer has come or gone for longer than the session of one that is gone lasts. */

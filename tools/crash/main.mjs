@@ -8,8 +8,8 @@
 //
 // With --eventstoredb: the same, with the ledger in the stand-in for EventStoreDB, which is cut off, frozen, gone, slow and unavailable meanwhile.
 // With --kafka: services in processes of their own on a real Kafka, of one node and of three, to which each fault is done once; it takes as long
-// as that takes, some 15 minutes, or a third of it with --short, which sends less and lets processes sleep for a shorter time. --only picks those
-// faults that have these words in their names.
+// as that takes, some 18 minutes, or a third of it with --short, which sends less, lets processes sleep for a shorter time, and freezes no node of
+// three. --only picks those faults that have these words in their names.
 // The same seed gives the same load and the same faults; how far the process is when one strikes is up to the machine.
 // Exit 0: nothing found. 1: violations, or a run that did not come to its end; its folder is kept then. 2: wrong usage.
 import { execFileSync } from 'node:child_process';

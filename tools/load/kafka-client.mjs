@@ -19,13 +19,22 @@ export class KafkaClient {
   constructor({ brokers, prefix = '' }) {
     this.#prefix = prefix;
     this.#kafka = new kafkajs.Kafka({
-      brokers,
+      // Each client begins with another, of which one may be frozen.
+      brokers: () => brokers.toSorted(() => Math.random() - 0.5),
       clientId: 'vafa-harness',
       logLevel: kafkajs.logLevel.NOTHING,
       connectionTimeout: 2_000,
       requestTimeout: 10_000,
       retry: { retries: 2, initialRetryTime: 100, maxRetryTime: 500 },
     });
+  }
+
+  /** One that asks a frozen node where the others are would ask it for ever. */
+  #leave(producer) {
+    if (producer !== this.#producer) return;
+    this.#producer = undefined;
+    this.#connecting = undefined;
+    void producer.disconnect().catch(() => undefined);
   }
 
   /**
@@ -35,7 +44,6 @@ export class KafkaClient {
    * @returns {Promise<{ partition: number, position: string }[]>} where the first of each partition is
    */
   async publish(topic, messages) {
-    // It finds its way again by itself: every failure has it ask for the leaders anew.
     this.#producer ??= this.#kafka.producer({
       allowAutoTopicCreation: false,
       // Of a node that is frozen it would not ask by itself.
@@ -50,13 +58,18 @@ export class KafkaClient {
       this.#connecting = undefined;
       throw error;
     }
-    const sent = await this.#producer.send({
+    const producer = this.#producer;
+    const batch = {
       topic: this.#prefix + topic,
       acks: -1,
       messages: messages.map((message) => ({
         headers: { 'content-type': 'application/cloudevents+json' },
         ...message,
       })),
+    };
+    const sent = await producer.send(batch).catch((error) => {
+      this.#leave(producer);
+      throw error;
     });
     return sent.map(({ partition, baseOffset }) => ({ partition, position: baseOffset }));
   }

@@ -69,12 +69,13 @@ export class KafkaMessageBus implements MessageBus {
     this.topics = new KafkaTopics(this.admin, this.settings, (message) => this.log('warn', message, { part: 'kafka' }));
     const partitions = new KafkaPartitions();
     this.publisher = new KafkaPublisher({
-      producer: asking.producer({
-        allowAutoTopicCreation: false,
-        metadataMaxAge: METADATA_AGE_MAX_MS,
-        createPartitioner: partitions.partitioner,
-        retry: { retries: 0 },
-      }),
+      create: () =>
+        asking.producer({
+          allowAutoTopicCreation: false,
+          metadataMaxAge: METADATA_AGE_MAX_MS,
+          createPartitioner: partitions.partitioner,
+          retry: { retries: 0 },
+        }),
       partitions,
       external: (topic) => this.topics.external(topic),
       faultOf: (error) => this.fault(error),

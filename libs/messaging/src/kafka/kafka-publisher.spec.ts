@@ -84,7 +84,7 @@ const open = (deadlineMs: number): KafkaPublisher => {
   const partitions = new KafkaPartitions();
   brokers = new StandIn(partitions);
   return new KafkaPublisher({
-    producer: brokers as unknown as Producer,
+    create: () => brokers as unknown as Producer,
     partitions,
     external: (topic) => topic,
     faultOf: (error) => faultOf(error, { ...KAFKA_DEFAULTS, brokers: ['b:1'] }),
@@ -162,6 +162,15 @@ describe('KafkaPublisher', () => {
     expect(brokers.disconnects).toBeGreaterThan(0);
     brokers.leftOut.clear();
     await left;
+    expect(brokers.log('orders', 'a')).toEqual(['1']);
+  });
+
+  it('leaves a client whose call had no answer in time, and sends by a new one', async () => {
+    brokers.faults.set(brokers.place('orders', { key: 'a', value: null }), 'REQUEST_TIMED_OUT');
+    const waiting = publisher.publish([message('orders', 'a', '1')]);
+    await eventually(() => expect(brokers.disconnects).toBeGreaterThan(0));
+    brokers.faults.clear();
+    await waiting;
     expect(brokers.log('orders', 'a')).toEqual(['1']);
   });
 

@@ -43,8 +43,8 @@ type Item = {
 type Lane = { readonly items: Item[]; callMessages: number };
 
 export type PublisherOptions = {
-  /** A client's producer that does not try again by itself, with the partitioner of `partitions`. */
-  readonly producer: Producer;
+  /** Makes a client's producer that does not try again by itself, with the partitioner of `partitions`. */
+  readonly create: () => Producer;
   readonly partitions: KafkaPartitions;
   readonly external: (topic: string) => string;
   readonly faultOf: (error: unknown) => KafkaFault;
@@ -68,11 +68,13 @@ export class KafkaPublisher {
   private waitingBytes = 0;
   private running: Promise<void> | undefined;
   private callMessages = CALL_MESSAGES_MAX;
+  private producer: Producer;
   private connecting: Promise<void> | undefined;
   private deadlineMs: number;
 
   constructor(private readonly options: PublisherOptions) {
     this.deadlineMs = options.deadlineMs;
+    this.producer = options.create();
   }
 
   /**
@@ -116,7 +118,7 @@ export class KafkaPublisher {
     this.hurry();
     while (this.jobs.size > 0) await Promise.allSettled([...this.jobs].map(({ done }) => done));
     this.ended.abort();
-    await this.options.producer.disconnect();
+    await this.producer.disconnect();
   }
 
   private item(job: Job, message: Message): Item {
@@ -242,35 +244,39 @@ export class KafkaPublisher {
   }
 
   private async send(items: readonly Item[]): Promise<void> {
-    const { producer } = this.options;
-    await this.connect();
-    const topicMessages = [...Map.groupBy(items, ({ topic }) => topic)].map(([topic, ofTopic]): TopicMessages => ({
-      topic,
-      messages: ofTopic.map(({ record }) => record),
-    }));
-    const answers = await producer.sendBatch({ acks: -1, timeout: SEND_TIMEOUT_MS, topicMessages });
-    await this.assertAnswered(items, answers);
+    const { producer } = this;
+    try {
+      await this.call(producer, items);
+    } catch (error) {
+      if (this.options.faultOf(error).kind === 'timeout' || error instanceof Unanswered) this.leave(producer);
+      throw error;
+    }
     for (const { job, message } of items) {
       job.onDurable(message);
       if (--job.left === 0) this.end(job, job.resolve);
     }
   }
 
-  /**
-   * The client leaves out what its view of the cluster has no place for, and says nothing: without the partition's own answer nothing is believed. Its
-   * view is made anew then.
-   */
-  private async assertAnswered(items: readonly Item[], answers: readonly RecordMetadata[]): Promise<void> {
-    const answered = new Set(answers.map(({ topicName, partition }) => `${topicName}/${partition}`));
-    const missing = items.find(({ topic, record }) => !answered.has(`${topic}/${record.partition}`));
-    if (missing === undefined) return;
+  private async call(producer: Producer, items: readonly Item[]): Promise<void> {
+    await this.connect();
+    const topicMessages = [...Map.groupBy(items, ({ topic }) => topic)].map(([topic, ofTopic]): TopicMessages => ({
+      topic,
+      messages: ofTopic.map(({ record }) => record),
+    }));
+    const answers = await producer.sendBatch({ acks: -1, timeout: SEND_TIMEOUT_MS, topicMessages });
+    assertAnswered(items, answers);
+  }
+
+  /** A client that asks a broker which does not answer where the others are asks it for ever; a new one may find another. */
+  private leave(producer: Producer): void {
+    if (producer !== this.producer || this.ended.signal.aborted) return;
+    this.producer = this.options.create();
     this.connecting = undefined;
-    await this.options.producer.disconnect();
-    throw new Error(`no broker answered for partition ${missing.record.partition} of ${missing.topic}`);
+    void producer.disconnect().catch(() => undefined);
   }
 
   private async connect(): Promise<void> {
-    this.connecting ??= this.options.producer.connect();
+    this.connecting ??= this.producer.connect();
     try {
       await this.connecting;
     } catch (error) {
@@ -279,6 +285,19 @@ export class KafkaPublisher {
     }
   }
 }
+
+/** The client sent a call without some of its partitions, and said nothing. */
+class Unanswered extends Error {
+  override readonly name = 'Unanswered';
+}
+
+/** The client leaves out what its view of the cluster has no place for: without the partition's own answer nothing is believed. @throws Unanswered. */
+const assertAnswered = (items: readonly Item[], answers: readonly RecordMetadata[]): void => {
+  const answered = new Set(answers.map(({ topicName, partition }) => `${topicName}/${partition}`));
+  const missing = items.find(({ topic, record }) => !answered.has(`${topic}/${record.partition}`));
+  if (missing !== undefined)
+    throw new Unanswered(`no broker answered for partition ${missing.record.partition} of ${missing.topic}`);
+};
 
 /** Takes what fits in a call from the front, and at least one; what nobody waits for any more is left out. */
 const takeFrom = (queue: Item[], messagesMax: number): Item[] => {
