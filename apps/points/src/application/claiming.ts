@@ -48,7 +48,7 @@ export class Claiming {
 
   /** Why an input of this time would be refused now, whoever sends it; null where it would not. */
   refusalOf(occurredAt: string): string | null {
-    return compareInstants(canonicalInstant(occurredAt), this.latest()) > 0 ? OCCURRED_IN_THE_FUTURE : null;
+    return refusal(canonicalInstant(occurredAt), this.latest());
   }
 
   /** What each input would be claimed as if it came now. One whose time lies too far ahead is refused, whatever `begin` says of it. */
@@ -58,6 +58,7 @@ export class Claiming {
     return inputs.map((incoming) => {
       const { kind, source, naturalId, data, hash } = incoming;
       const occurredAt = canonicalInstant(data.occurredAt);
+      const reason = refusal(occurredAt, latest);
       const claim: NewClaim = {
         kind,
         source,
@@ -73,7 +74,7 @@ export class Claiming {
         total: null,
         content: contentOf(data, occurredAt),
         ...begin(incoming),
-        ...(compareInstants(occurredAt, latest) > 0 && { status: 'refused', reason: OCCURRED_IN_THE_FUTURE }),
+        ...(reason !== null && { status: 'refused', reason }),
       };
       return { incoming, claim };
     });
@@ -187,6 +188,10 @@ export const outcomeOf = (
   reason: claim.reason,
   explanation: award === undefined ? null : (JSON.parse(award.explanation) as Outcome['explanation']),
 });
+
+/** Both in the canonical form. */
+const refusal = (occurredAt: string, latest: string): string | null =>
+  compareInstants(occurredAt, latest) > 0 ? OCCURRED_IN_THE_FUTURE : null;
 
 /** What is kept: everything but the member, whom the claim names, and attributes, of which the programme declares none. */
 const contentOf = (data: Arriving['data'], occurredAt: string): string =>

@@ -51,6 +51,9 @@ type Row = {
 const at = ({ brokers }: KafkaSettings): string => `Kafka at ${brokers.join(', ')}`;
 const user = ({ sasl }: KafkaSettings): string => (sasl === null ? 'this client' : `the user ${sasl.username}`);
 
+const closedSentence = (settings: KafkaSettings): string =>
+  `${at(settings)} closes the connection: ${closedHint(settings)}`;
+
 /** The first row that matches is what it is. Those of the first lines cannot be mended by waiting. */
 const ROWS: readonly Row[] = [
   {
@@ -95,7 +98,7 @@ const ROWS: readonly Row[] = [
     where:
       /authentication failed: .*(timed out|Closed connection|ECONNRESET|Not connected|Connection (error|timeout))/i,
     heals: true,
-    sentence: (settings) => `${at(settings)} closes the connection: ${closedHint(settings)}`,
+    sentence: closedSentence,
   },
   {
     kind: 'credentials',
@@ -179,7 +182,7 @@ const ROWS: readonly Row[] = [
     kind: 'closed',
     where: /Closed connection|KafkaJSConnectionClosedError|ECONNRESET|EPIPE|socket hang up/i,
     heals: true,
-    sentence: (settings) => `${at(settings)} closes the connection: ${closedHint(settings)}`,
+    sentence: closedSentence,
   },
 ];
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { Controller, Module } from '@nestjs/common';
+import { Controller, type INestApplication, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Payload } from '@nestjs/microservices';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
@@ -19,6 +19,7 @@ import {
   type Decoded,
   type InboundEvent,
   type Message,
+  type VafaTransportOptions,
 } from '../index.js';
 
 const KEYS = 20;
@@ -54,6 +55,26 @@ const number = (n: number): Message => ({
   value: Buffer.from(JSON.stringify({ id: String(n), source: '/s', type: 'number', data: n })),
 });
 
+/** Starts a service whose handler does this with each page of numbers. */
+const serve = async (
+  take: (events: readonly InboundEvent<number>[]) => Promise<void>,
+  options: Omit<VafaTransportOptions, 'decode'>,
+): Promise<INestApplication> => {
+  @Controller()
+  class Taker {
+    @EventPagePattern('number')
+    take(@Payload() events: readonly InboundEvent<number>[]): Promise<void> {
+      return take(events);
+    }
+  }
+  @Module({ controllers: [Taker] })
+  class Service {}
+  const app = await NestFactory.create(Service, new FastifyAdapter(), { logger: false });
+  connectTransport(app, new VafaTransport({ ...options, decode }));
+  await app.startAllMicroservices();
+  return app;
+};
+
 /** Every connection of this database but one's own breaks off. */
 const breakConnections = async (admin: pg.Client): Promise<void> => {
   await admin.query(
@@ -64,29 +85,19 @@ const breakConnections = async (admin: pg.Client): Promise<void> => {
 it('loses nothing, parks nothing and keeps every key in order while connections break again and again', async () => {
   const seen = new Map<string | null, number[]>();
   const parked: string[] = [];
-  @Controller()
-  class Counter {
-    @EventPagePattern('number')
-    async count(@Payload() events: readonly InboundEvent<number>[]): Promise<void> {
-      await database.transaction(async (uow) => {
-        await uow.query('select pg_sleep(0.01)');
-      });
-      for (const { key, data } of events) seen.set(key, [...(seen.get(key) ?? []), data]);
-    }
-  }
-  @Module({ controllers: [Counter] })
-  class Service {}
-  const app = await NestFactory.create(Service, new FastifyAdapter(), { logger: false });
-  const transport = new VafaTransport({
+  const take = async (events: readonly InboundEvent<number>[]): Promise<void> => {
+    await database.transaction(async (uow) => {
+      await uow.query('select pg_sleep(0.01)');
+    });
+    for (const { key, data } of events) seen.set(key, [...(seen.get(key) ?? []), data]);
+  };
+  const app = await serve(take, {
     bus,
     group: 'g',
     topics: ['numbers'],
-    decode,
     deadLetters: new PostgresDeadLetters(database, bus, randomBytes(32)),
     onDeadLetters: (letters) => parked.push(...letters.map(({ reason }) => reason)),
   });
-  connectTransport(app, transport);
-  await app.startAllMicroservices();
 
   const admin = new pg.Client({ connectionString: test.url });
   await admin.connect();
@@ -136,32 +147,22 @@ it('takes a lock that somebody keeps for a failure of the moment, which costs a 
   const failures: unknown[] = [];
   const parked: string[] = [];
   const handled: number[] = [];
-  @Controller()
-  class Locker {
-    @EventPagePattern('number')
-    async take(@Payload() events: readonly InboundEvent<number>[]): Promise<void> {
-      await database.transaction(async (uow) => {
-        await uow.query('select pg_advisory_xact_lock(1)');
-      });
-      handled.push(...events.map(({ data }) => data));
-    }
-  }
-  @Module({ controllers: [Locker] })
-  class Service {}
-  const app = await NestFactory.create(Service, new FastifyAdapter(), { logger: false });
+  const take = async (events: readonly InboundEvent<number>[]): Promise<void> => {
+    await database.transaction(async (uow) => {
+      await uow.query('select pg_advisory_xact_lock(1)');
+    });
+    handled.push(...events.map(({ data }) => data));
+  };
   await bus.ensureTopics([{ name: 'locked', partitions: 1, retentionMs: 3_600_000 }]);
-  const transport = new VafaTransport({
+  const app = await serve(take, {
     bus,
     group: 'locked',
     topics: ['locked'],
-    decode,
     deadLetters: new PostgresDeadLetters(database, bus, randomBytes(32)),
     attemptsMax: 1,
     onDeadLetters: (letters) => parked.push(...letters.map(({ reason }) => reason)),
     onError: (error) => failures.push(error),
   });
-  connectTransport(app, transport);
-  await app.startAllMicroservices();
   const holder = new pg.Client({ connectionString: test.url });
   await holder.connect();
   await holder.query('select pg_advisory_lock(1)');
@@ -183,32 +184,22 @@ it('takes a database that does not answer for a failure of the moment, which cos
   const failures: unknown[] = [];
   const parked: string[] = [];
   const handled: number[] = [];
-  @Controller()
-  class Asker {
-    @EventPagePattern('number')
-    async take(@Payload() events: readonly InboundEvent<number>[]): Promise<void> {
-      await frozen.query('select 1');
-      handled.push(...events.map(({ data }) => data));
-    }
-  }
-  @Module({ controllers: [Asker] })
-  class Service {}
-  const app = await NestFactory.create(Service, new FastifyAdapter(), { logger: false });
+  const take = async (events: readonly InboundEvent<number>[]): Promise<void> => {
+    await frozen.query('select 1');
+    handled.push(...events.map(({ data }) => data));
+  };
   const memory = new MemoryMessageBus();
   await memory.ensureTopics([{ name: 'numbers', partitions: 1, retentionMs: 3_600_000 }]);
-  const transport = new VafaTransport({
+  const app = await serve(take, {
     bus: memory,
     group: 'frozen',
     topics: ['numbers'],
-    decode,
     deadLetters: new PostgresDeadLetters(frozen, memory, randomBytes(32)),
     attemptsMax: 1,
     handlerTimeoutMs: 200,
     onDeadLetters: (letters) => parked.push(...letters.map(({ reason }) => reason)),
     onError: (error) => failures.push(error),
   });
-  connectTransport(app, transport);
-  await app.startAllMicroservices();
   await memory.publish([number(1)]);
   await eventually(() => expect(handled).toEqual([1]));
 
@@ -236,25 +227,17 @@ it.each<[string, () => Promise<unknown>]>([
     let asked = 0;
     const parked: string[] = [];
     const handled: number[] = [];
-    @Controller()
-    class Waiter {
-      @EventPagePattern('number')
-      async take(@Payload() events: readonly InboundEvent<number>[]): Promise<void> {
-        if (isAway) await back.promise;
-        if (events.some(({ data }) => data === 2)) await new Promise(() => undefined);
-        handled.push(...events.map(({ data }) => data));
-      }
-    }
-    @Module({ controllers: [Waiter] })
-    class Service {}
-    const app = await NestFactory.create(Service, new FastifyAdapter(), { logger: false });
+    const take = async (events: readonly InboundEvent<number>[]): Promise<void> => {
+      if (isAway) await back.promise;
+      if (events.some(({ data }) => data === 2)) await new Promise(() => undefined);
+      handled.push(...events.map(({ data }) => data));
+    };
     const memory = new MemoryMessageBus();
     await memory.ensureTopics([{ name: 'numbers', partitions: 1, retentionMs: 3_600_000 }]);
-    const transport = new VafaTransport({
+    const app = await serve(take, {
       bus: memory,
       group: `waits-${words.replaceAll(' ', '-')}`,
       topics: ['numbers'],
-      decode,
       deadLetters: new PostgresDeadLetters(database, memory, randomBytes(32)),
       areWell: async () => {
         asked++;
@@ -264,8 +247,6 @@ it.each<[string, () => Promise<unknown>]>([
       handlerTimeoutMs: 200,
       onDeadLetters: (letters) => parked.push(...letters.map(({ reason }) => reason)),
     });
-    connectTransport(app, transport);
-    await app.startAllMicroservices();
     await memory.publish([number(1)]);
     await eventually(() => expect(asked).toBeGreaterThanOrEqual(2));
     isAway = false;
